@@ -1,0 +1,77 @@
+"""Settings, read from ``NIGHTLEDGER_*``. Every connection is one; where a URL is not set, the embedded counterpart is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("gateway", "users", "hotels", "inventory", "bookings", "payments", "notifications", "reviews", "analytics")
+"""Everything that ``nightledger serve`` can run."""
+
+
+class BadSetting(Exception):  # noqa: N818 - read by a person as it is
+    """A setting cannot be used. The text is one line that names the variable and what it must be."""
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in schemes or not (parts.hostname or parts.query or parts.path.strip("/")):
+            raise ValueError(f"must be a URL with scheme {' or '.join(schemes)}")
+        return url
+
+    return AfterValidator(check)
+
+
+class Settings(BaseSettings):
+    """One object for all services; secrets never appear in its text."""
+
+    model_config = SettingsConfigDict(env_prefix="NIGHTLEDGER_", extra="ignore", env_ignore_empty=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    data_dir: Path = Path(".nightledger")
+    postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
+    inventory_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
+    bookings_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
+    payments_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
+    hotels_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
+    users_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
+    rabbitmq_url: Annotated[str | None, _url("amqp", "amqps")] = None
+    redis_url: Annotated[str | None, _url("redis", "rediss", "unix")] = None
+    mongo_url: Annotated[str | None, _url("mongodb", "mongodb+srv")] = None
+    elasticsearch_url: Annotated[str | None, _url("http", "https")] = None
+    clickhouse_url: Annotated[str | None, _url("http", "https", "clickhouse", "clickhouses")] = None
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    log_json: bool = False
+    stripe_key: SecretStr | None = None
+    stripe_webhook_secret: SecretStr | None = None
+
+    def postgres_url_of(self, context: str) -> str | None:
+        """The URL of ``context``'s schema: its own, else the common one, else None (embedded)."""
+        own: str | None = getattr(self, f"{context}_postgres_url", None)
+        return own or self.postgres_url
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises BadSetting with one line for the first setting that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"NIGHTLEDGER_{'_'.join(str(part) for part in first['loc']).upper()}"
+        raise BadSetting(f"{name}: {first['msg']}") from error
+
+
+def check_services(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The services to run (all, if none is named). Raises BadSetting for one that does not exist."""
+    unknown = [name for name in names if name not in SERVICES]
+    if unknown:
+        raise BadSetting(f"no service {unknown[0]!r}; there are {', '.join(SERVICES)}")
+    return names or SERVICES

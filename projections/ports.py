@@ -1,0 +1,226 @@
+"""The ports of the read side: one per kind of store, each with a writing half (projections) and a reading half (queries).
+
+A read model is known by its name (``hotel_pages``). What is physically stored is a *build* of it, ``hotel_pages_7``:
+a replay fills the next build beside the live one, then ``point`` swaps the name over to it atomically.
+Every write is guarded, so that applying the same events again, or a late writer, changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+Document = dict[str, Any]
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - states a fact; the writer waits for the store to return
+    """The store did not answer or refused for lack of service; the same call may succeed later."""
+
+
+class Builds(Protocol):
+    """What every read store offers for blue/green builds."""
+
+    async def point(self, name: str, build: str) -> None:
+        """Atomically make ``build`` what readers of ``name`` see."""
+        ...
+
+    async def pointed(self, name: str) -> str | None:
+        """The build that readers of ``name`` see now; None if there is none yet."""
+        ...
+
+    async def drop(self, build: str) -> None:
+        """Delete a build and all that it holds; no error if it does not exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedDocument:
+    """A document after folding events: ``folded`` counts the events that went into it and only grows.
+
+    ``positions`` says per context up to which position (text of ``Position``) events are in it: older ones are skipped.
+    ``body`` None: deleted (a tombstone stays, so that the guard holds).
+    """
+
+    key: str
+    body: Document | None
+    folded: int
+    positions: Mapping[str, str]
+
+
+class FoldStore(Builds, Protocol):
+    """A store of whole documents by key, written by folding (documents, search)."""
+
+    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+        """Create the collection or index of ``build``; idempotent.
+
+        ``indexes`` are tuples of fields that lists are asked by; a search store indexes all that it documents anyway.
+        """
+        ...
+
+    async def load(self, build: str, keys: Sequence[str]) -> Mapping[str, FoldedDocument]:
+        """What is stored (also just written, not yet searchable) of ``keys``; unknown keys are absent."""
+        ...
+
+    async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
+        """Write in bulk; a stored document with a larger or equal ``folded`` stays as it is.
+
+        Returns the keys whose write was refused by that guard (another writer was first): fold those again on what
+        is stored now. Raises StoreUnavailable.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list; ``next_cursor`` is opaque, None on the last page."""
+
+    items: Sequence[Document]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Equality (``eq``, also one of a list with ``in``) and range (``gte``, ``lt``) tests on top-level fields."""
+
+    field: str
+    op: Literal["eq", "in", "gte", "lt"]
+    value: Any
+
+
+class DocumentStore(FoldStore, Protocol):
+    """MongoDB, or PostgreSQL JSONB."""
+
+    async def get(self, name: str, key: str) -> Document | None:
+        """The document of the live build, None if unknown or deleted."""
+        ...
+
+    async def find(
+        self, name: str, where: Sequence[Where], *, order_by: str, descending: bool, limit: int, cursor: str | None
+    ) -> Page:
+        """A page ordered by ``order_by`` then key. Raises InvalidCommand for a cursor that this store did not make."""
+        ...
+
+    async def count(self, name: str, where: Sequence[Where]) -> int:
+        """How many documents match."""
+        ...
+
+
+Sort = Literal["relevance", "price", "rating", "stars", "distance", "name"]
+
+
+@dataclass(frozen=True, slots=True)
+class HotelQuery:
+    """What a guest looks for. ``text`` tolerates typos; ``nights`` keeps hotels with a room free on each of them.
+
+    ``price_min``/``price_max`` are in major units of the hotel's currency, against the hotel's ``from_price``.
+    """
+
+    text: str | None = None
+    city: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    radius_km: float | None = None
+    stars: tuple[int, ...] = ()
+    amenities: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    min_rating: float | None = None
+    guests: int | None = None
+    nights: tuple[dt.date, ...] = ()
+    sort: Sort = "relevance"
+    limit: int = 20
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HotelHits:
+    """Found hotels (the indexed documents, best first) and counts per facet value of all that match."""
+
+    items: Sequence[Document]
+    total: int
+    facets: Mapping[str, Mapping[str, int]]
+    next_cursor: str | None
+
+
+class SearchStore(FoldStore, Protocol):
+    """Elasticsearch, or tantivy.
+
+    Documents have: ``hotel_id, name, city, country, description, stars, amenities, latitude, longitude, currency,
+    from_price`` (float, major units, None without prices), ``rating``, ``max_guests``, ``sold_out`` (ISO dates of
+    nights on which no room type has a room left) and anything else, which is stored and returned but not searched.
+    """
+
+    async def search(self, name: str, query: HotelQuery) -> HotelHits:
+        """Search the live build. Raises InvalidCommand for a foreign cursor, StoreUnavailable."""
+        ...
+
+    async def suggest(self, name: str, prefix: str, limit: int = 8) -> Sequence[str]:
+        """Names of hotels and cities that begin like ``prefix``, typos allowed."""
+        ...
+
+
+CalendarKind = Literal["rooms", "price"]
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarWrite:
+    """Absolute values for days of one calendar: rooms left per room type, or minor units per rate plan.
+
+    ``default`` (first write) fills all days never written. A closed night has -1 rooms. Guarded by ``context`` and
+    ``position`` per calendar: a write at or below what was applied changes nothing.
+    """
+
+    kind: CalendarKind
+    key: str
+    cells: Mapping[dt.date, int]
+    context: str
+    position: tuple[int, int]
+    default: int | None = None
+
+
+class CalendarStore(Builds, Protocol):
+    """Redis: one packed string per calendar, fixed width per day, so that a stay is one GETRANGE."""
+
+    async def prepare(self, build: str) -> None:
+        """Make ready for writes; idempotent."""
+        ...
+
+    async def write(self, build: str, writes: Sequence[CalendarWrite]) -> None:
+        """Apply in order, pipelined. Raises StoreUnavailable."""
+        ...
+
+    async def read(
+        self, name: str, kind: CalendarKind, keys: Sequence[str], first: dt.date, days: int
+    ) -> Mapping[str, Sequence[int | None]]:
+        """Per calendar the value of each day from the live build; None where nothing is known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FactTable:
+    """A table of facts; ``columns`` are (name, ClickHouse type), ``key`` its sorting key, ``version`` the column by
+    which the newest row of a key wins (ReplacingMergeTree)."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...]
+    version: str
+
+
+class FactStore(Builds, Protocol):
+    """ClickHouse, or chdb. A build of read model ``m`` holds its tables as ``<build>__<table>``; readers use views
+    named after the tables, swapped over by ``point``. Reads are ``FINAL``: a row written twice counts once."""
+
+    async def prepare(self, build: str, tables: Sequence[FactTable]) -> None:
+        """Create the tables of ``build``; idempotent."""
+        ...
+
+    async def insert(self, build: str, table: FactTable, rows: Sequence[Sequence[Any]]) -> None:
+        """Bulk insert in order of ``table.columns``. Raises StoreUnavailable."""
+        ...
+
+    async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
+        """Run a SELECT against the live tables by their plain names."""
+        ...
