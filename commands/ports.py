@@ -224,6 +224,10 @@ class EventStore(Protocol):
         """Position of the last event that a reader may take now."""
         ...
 
+    async def count(self, after: Position, topics: frozenset[str] | None = None) -> int:
+        """How many events lie after ``after`` (only those of ``topics``, if given)."""
+        ...
+
     async def wait_beyond(self, position: Position, wait_seconds: float) -> bool:
         """Return True as soon as ``head()`` may be beyond ``position``, False after ``wait_seconds``."""
         ...
@@ -314,6 +318,112 @@ class ServiceUnavailable(DomainError):
 
     problem = "service-unavailable"
     status = 503
+
+
+class Feed(Protocol):
+    """An ordered, checkpointed consumer of one or more logs: a saga, a projection, a dispatcher of commands.
+
+    It has one checkpoint per context, kept in its home's store. With ``commits_checkpoint`` its ``handle`` stores the
+    checkpoint in the same commit as its effects; otherwise the runner stores it afterwards, so that a run may be
+    handled twice, which must be harmless.
+    """
+
+    name: str
+    contexts: tuple[str, ...]
+    topics: frozenset[str] | None
+    commits_checkpoint: bool
+
+    async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
+        """Take a run as one unit of work; ``checkpoint`` stands behind it. Raises if nothing of it took effect."""
+        ...
+
+
+class FeedHost(Protocol):
+    """Runs feeds: from the broker where there is one, from the log otherwise; retries, then parks what fails."""
+
+    async def start(self, feed: Feed, home: str) -> None:
+        """Run ``feed`` from its checkpoints, which are kept in ``home``'s store."""
+        ...
+
+    async def stop(self, name: str) -> None:
+        """Stop a feed and wait until it has stopped; no error if it does not run."""
+        ...
+
+
+class Temporary(Exception):  # noqa: N818 - states a fact
+    """Base of failures that are nobody's fault but a server's that is away: wait and try again, park nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What could not be handled, with everything needed to handle it later.
+
+    ``consumer`` is the feed or ``commands:<service>``. ``stream_id`` and ``position`` are those of the event (None for
+    a command). ``message`` is the event as a CloudEvent, or the command envelope, as JSON.
+    ``behind``: it did not fail itself but came after one of the same stream that had.
+    """
+
+    letter_id: UUID
+    consumer: str
+    context: str
+    stream_id: UUID | None
+    position: Position | None
+    topic: str
+    message: dict[str, Any]
+    error: str
+    traceback: str
+    attempts: int
+    behind: bool
+    parked_at: dt.datetime
+
+
+class DeadLetters(Protocol):
+    """The table ``dead_letters`` of one context's store."""
+
+    async def park(self, letter: DeadLetter) -> None:
+        """Keep ``letter``; parking the same event for the same consumer again changes nothing but its error."""
+        ...
+
+    async def parked_streams(self, consumer: str) -> frozenset[UUID]:
+        """Streams of which something is parked for ``consumer``: later events of them are parked behind it."""
+        ...
+
+    async def list(self, consumer: str | None = None, limit: int = 200) -> Sequence[DeadLetter]:
+        """Oldest first."""
+        ...
+
+    async def get(self, letter_id: UUID) -> DeadLetter | None:
+        """One letter."""
+        ...
+
+    async def remove(self, letter_id: UUID) -> None:
+        """Forget a letter that was handled after all or is given up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimer:
+    """A timer whose time has come. It is delivered again unless ``done`` is called within the claim's 30 s."""
+
+    timer_id: UUID
+    due_at: dt.datetime
+    command: CommandEnvelope
+
+
+class Timers(Protocol):
+    """The table ``timers`` of one context's store (timers are set by commits)."""
+
+    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer]:
+        """Claim timers that are due (SKIP LOCKED), oldest first."""
+        ...
+
+    async def done(self, timer: DueTimer) -> None:
+        """Forget a delivered timer, unless it was set anew to another time meanwhile."""
+        ...
+
+    async def next_due(self) -> dt.datetime | None:
+        """When the next unclaimed timer is due; None if there is none."""
+        ...
 
 
 class Clock(Protocol):

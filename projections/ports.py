@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from commands.ports import Temporary
+
 Document = dict[str, Any]
 
 
-class StoreUnavailable(Exception):  # noqa: N818 - states a fact; the writer waits for the store to return
+class StoreUnavailable(Temporary):
     """The store did not answer or refused for lack of service; the same call may succeed later."""
 
 

@@ -1,0 +1,145 @@
+"""Seed the demo: hotels through the same commands as anybody's, and one account per role.
+
+Everything has an id derived from its name, so seeding again changes nothing and a seeding that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID, uuid5
+
+from api.cli.demo_data import NAMESPACE, DemoHotel, DemoRatePlan, DemoRoomType, demo_hotels
+from commands.ports import Clock, CommandBus, CommandEnvelope, Metadata
+from domain.hotel.commands import AddRatePlan, AddRoomType, OpenHotel, SetPrices
+from domain.inventory.commands import OpenRoomType
+from domain.shared.messages import Command
+
+ROLES = ("guest", "hotelier", "operator", "analyst")
+DAYS_AHEAD = 365
+CONCURRENT_HOTELS = 16
+_WEEKEND = frozenset({5, 6})
+_WEEKDAYS = frozenset({1, 2, 3, 4, 7})
+
+
+class Seeding:
+    """Sends the demo over ``bus``, as of today's ``clock``."""
+
+    def __init__(self, bus: CommandBus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+
+    async def hotels(self, owner_id: UUID) -> AsyncIterator[str]:
+        """Open every demo hotel for ``owner_id``, a few at a time; yields each name as it is done."""
+        pending: set[asyncio.Task[str]] = set()
+        for hotel in demo_hotels():
+            pending.add(asyncio.create_task(self._hotel(hotel, owner_id)))
+            if len(pending) >= CONCURRENT_HOTELS:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        for finished in asyncio.as_completed(pending):
+            yield await finished
+
+    async def _hotel(self, hotel: DemoHotel, owner_id: UUID) -> str:
+        opening = OpenHotel(
+            hotel_id=hotel.hotel_id,
+            owner_id=owner_id,
+            hotel_name=hotel.name,
+            city=hotel.city.name,
+            country=hotel.city.country,
+            latitude=hotel.latitude,
+            longitude=hotel.longitude,
+            time_zone=hotel.city.time_zone,
+            currency=hotel.city.currency,
+            stars=hotel.stars,
+            amenities=hotel.amenities,
+            description=hotel.description,
+        )
+        await self.send(opening, hotel.hotel_id, "open")
+        for room_type in hotel.room_types:
+            await self._room_type(hotel, room_type, owner_id)
+        return hotel.name
+
+    async def _room_type(self, hotel: DemoHotel, room_type: DemoRoomType, owner_id: UUID) -> None:
+        adding = AddRoomType(
+            hotel_id=hotel.hotel_id,
+            room_type_id=room_type.room_type_id,
+            room_type_name=room_type.name,
+            max_adults=room_type.max_adults,
+            max_children=room_type.max_children,
+            beds=room_type.beds,
+            rooms=room_type.rooms,
+        )
+        await self.send(adding, room_type.room_type_id, "add")
+        opening = OpenRoomType(
+            hotel_id=hotel.hotel_id,
+            room_type_id=room_type.room_type_id,
+            owner_id=owner_id,
+            default_allotment=room_type.rooms,
+        )
+        await self.send(opening, room_type.room_type_id, "open")
+        for plan in room_type.rate_plans:
+            await self._rate_plan(hotel, room_type, plan)
+
+    async def _rate_plan(self, hotel: DemoHotel, room_type: DemoRoomType, plan: DemoRatePlan) -> None:
+        adding = AddRatePlan.model_validate(
+            {
+                "hotel_id": hotel.hotel_id,
+                "rate_plan_id": plan.rate_plan_id,
+                "room_type_id": room_type.room_type_id,
+                "rate_plan_name": plan.name,
+                "board": plan.board,
+                "cancellation": plan.cancellation,
+                "payment_policy": plan.payment_policy,
+            }
+        )
+        await self.send(adding, plan.rate_plan_id, "add")
+        today = self._clock.now().date()
+        for days, amount in ((_WEEKDAYS, plan.weekday), (_WEEKEND, plan.weekend)):
+            pricing = SetPrices(
+                hotel_id=hotel.hotel_id,
+                rate_plan_id=plan.rate_plan_id,
+                first_night=today,
+                last_night=today + dt.timedelta(days=DAYS_AHEAD),
+                amount=amount,
+                weekdays=days,
+            )
+            await self.send(pricing, plan.rate_plan_id, f"price {min(days)} {today}")
+
+    async def send(self, command: Command, subject: UUID, purpose: str) -> None:
+        """Send once per subject and purpose, however often it is called."""
+        command_id = uuid5(subject, f"demo {purpose}")
+        metadata = Metadata(correlation_id=uuid5(NAMESPACE, "demo"), actor="system", at=self._clock.now())
+        await self._bus.send(CommandEnvelope(command_id, command, metadata))
+
+
+def new_accounts() -> dict[str, dict[str, str]]:
+    """An e-mail and a freshly made password per role."""
+    return {
+        role: {"email": f"{role}@demo.nightledger.example", "password": secrets.token_urlsafe(12)} for role in ROLES
+    }
+
+
+def keep_accounts(path: Path, accounts: dict[str, dict[str, str]]) -> None:
+    """Write the accounts so that only their owner may read them; complete or not at all."""
+    unfinished = path.with_suffix(".new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(accounts, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def kept_accounts(path: Path) -> dict[str, dict[str, str]] | None:
+    """What ``keep_accounts`` wrote; None if it never did."""
+    if not path.exists():
+        return None
+    accounts: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    return accounts

@@ -1,0 +1,110 @@
+"""The port to what the users service keeps: accounts, sessions, keys, and the people who stay. Never in events."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from uuid import UUID
+
+from domain.shared.errors import DomainError
+
+Role = Literal["guest", "hotelier", "operator", "analyst", "admin"]
+ROLES: tuple[Role, ...] = ("guest", "hotelier", "operator", "analyst", "admin")
+
+
+class EmailTaken(DomainError):
+    """An account with this e-mail address exists."""
+
+    problem = "email-taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who may come in. ``email`` is unique without regard to case; ``password_hash`` is argon2id in PHC form."""
+
+    account_id: UUID
+    email: str
+    name: str
+    phone: str | None
+    locale: str | None
+    roles: frozenset[Role]
+    password_hash: str
+    created_at: dt.datetime
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who stays: the details behind a ``guest_id``."""
+
+    guest_id: UUID
+    name: str
+    email: str
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key of the platform. ``purpose`` ``access`` keys are EdDSA (PEM, published in JWKS); ``offer`` keys are HMAC."""
+
+    key_id: str
+    purpose: Literal["access", "offer"]
+    secret: str
+    created_at: dt.datetime
+
+
+class Accounts(Protocol):
+    """PostgreSQL tables of the users service."""
+
+    async def register(self, account: Account) -> None:
+        """Add an account. Raises EmailTaken."""
+        ...
+
+    async def by_email(self, email: str) -> Account | None:
+        """The account with this address, without regard to case."""
+        ...
+
+    async def by_id(self, account_id: UUID) -> Account | None:
+        """The account."""
+        ...
+
+    async def update(self, account: Account) -> None:
+        """Replace the account's details. Raises EmailTaken."""
+        ...
+
+    async def remember_person(self, person: Person) -> None:
+        """Keep a person's details; those already kept under the id stay as they are."""
+        ...
+
+    async def person(self, guest_id: UUID) -> Person | None:
+        """The details; None if unknown or forgotten."""
+        ...
+
+    async def open_session(self, session_id: UUID, account_id: UUID, token_id: str, expires_at: dt.datetime) -> None:
+        """Begin a session whose current refresh token is ``token_id``; it ends at ``expires_at`` however often renewed."""
+        ...
+
+    async def rotate_session(self, session_id: UUID, used: str, new: str, now: dt.datetime) -> bool:
+        """Replace refresh token ``used`` by ``new``.
+
+        False if the session has ended, or if ``used`` was used before: then somebody has a copy, and the session ends.
+        """
+        ...
+
+    async def session_open(self, session_id: UUID, now: dt.datetime) -> bool:
+        """Whether the session still runs."""
+        ...
+
+    async def end_sessions(self, account_id: UUID) -> None:
+        """End all sessions of an account."""
+        ...
+
+    async def signing_keys(self, purpose: Literal["access", "offer"]) -> Sequence[SigningKey]:
+        """Newest first."""
+        ...
+
+    async def add_signing_key(self, key: SigningKey) -> None:
+        """Keep a new key; one with the same id stays as it is (two processes may start at once)."""
+        ...

@@ -1,0 +1,28 @@
+"""How commands find their handlers: free functions, one module per context, each with a ``HANDLERS`` table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from commands.payment_provider import PaymentProvider
+from commands.ports import Answer, Clock, CommandEnvelope, NewId, Streams
+from domain.shared.messages import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What handlers may use. ``streams`` by context; ``providers`` by name (``sandbox``, ``stripe``)."""
+
+    streams: Mapping[str, Streams]
+    clock: Clock
+    new_id: NewId
+    providers: Mapping[str, PaymentProvider]
+
+
+Handler = Callable[[Dependencies, CommandEnvelope], Awaitable[Answer]]
+"""Carries out one command. Raises DomainError (a refusal: nothing was stored) or anything else (a failure: repeat it).
+
+Idempotent by ``envelope.command_id``."""
+
+Handlers = Mapping[type[Command], Handler]

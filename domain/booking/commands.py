@@ -1,0 +1,72 @@
+"""What can be asked of a booking.
+
+``asked_by`` is the account that asks; None stands for a saga, an operator or the system.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from domain.booking.events import RejectionReason
+from domain.hotel.events import CancellationTier, NightPrice, PaymentPolicy
+from domain.shared.messages import Command
+from domain.shared.stay import Stay
+
+
+class BookingCommand(Command):
+    """Fields that every command of the aggregate has; the stream is ``booking_id``."""
+
+    booking_id: UUID
+
+
+class RequestBooking(BookingCommand, name="bookings.RequestBooking"):
+    """Book at the price that a signed offer fixed. Answers {booking_id, payment_id, status, version}.
+
+    ``today`` is the date in the hotel's time zone at the time of asking: a stay cannot begin before it.
+    """
+
+    guest_id: UUID
+    account_id: UUID
+    hotel_id: UUID
+    room_type_id: UUID
+    rate_plan_id: UUID
+    stay: Stay
+    today: dt.date
+    check_in_at: dt.datetime
+    rooms: int
+    adults: int
+    children: int
+    nightly: tuple[NightPrice, ...]
+    currency: str
+    payment_policy: PaymentPolicy
+    cancellation: tuple[CancellationTier, ...]
+    payment_provider: str
+    payment_token: str
+
+
+class AwaitPayment(BookingCommand, name="bookings.AwaitPayment"):
+    """Note that the guest has to act. Sent by the booking saga."""
+
+    payment_id: UUID
+
+
+class ConfirmBooking(BookingCommand, name="bookings.ConfirmBooking"):
+    """The rooms are sold and the money is captured. Sent by the booking saga."""
+
+
+class RejectBooking(BookingCommand, name="bookings.RejectBooking"):
+    """Everything was given back. Sent by the booking saga."""
+
+    reason: RejectionReason
+
+
+class RequestCancellation(BookingCommand, name="bookings.RequestCancellation"):
+    """Cancel a confirmed booking under its policy. Answers {booking_id, status, charge, refund, version}."""
+
+    reason: str = ""
+    asked_by: UUID | None = None
+
+
+class CompleteCancellation(BookingCommand, name="bookings.CompleteCancellation"):
+    """Rooms and money are given back. Sent by the cancellation saga."""

@@ -1,0 +1,92 @@
+"""What happens to a booking. The stream is the booking.
+
+Every event that changes the status carries the whole booking, so that a reader (facts, lists) needs no state.
+No personal data: ``guest_id`` names a person whom only the users service knows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+from uuid import UUID
+
+from domain.hotel.events import CancellationTier, NightPrice, PaymentPolicy
+from domain.shared.messages import Event
+from domain.shared.money import Money
+from domain.shared.stay import Stay
+
+RejectionReason = Literal["sold_out", "price_changed", "payment_declined", "payment_expired", "provider_unavailable"]
+
+
+class BookingEvent(Event):
+    """Fields that every event of the aggregate has."""
+
+    booking_id: UUID
+
+
+class BookingDetails(BookingEvent):
+    """What was booked, by whom, at which price and on which terms.
+
+    ``nightly`` is the price of one room for each night; ``total`` is for all rooms and nights. ``due_now`` is what the
+    payment policy asks for before the booking is confirmed (0: paid at the hotel). ``check_in_at`` is when the stay
+    begins, as an instant, from the hotel's own time zone. ``account_id`` booked, ``guest_id`` stays.
+    """
+
+    guest_id: UUID
+    account_id: UUID
+    hotel_id: UUID
+    room_type_id: UUID
+    rate_plan_id: UUID
+    stay: Stay
+    check_in_at: dt.datetime
+    rooms: int
+    adults: int
+    children: int
+    nightly: tuple[NightPrice, ...]
+    total: Money
+    due_now: Money
+    payment_id: UUID
+    payment_policy: PaymentPolicy
+    cancellation: tuple[CancellationTier, ...]
+
+
+class BookingRequested(BookingDetails, topic="bookings.v1.BookingRequested"):
+    """Somebody wants these rooms. ``payment_token`` is the provider's reference to the means of payment, no card data."""
+
+    payment_provider: str
+    payment_token: str
+
+
+class BookingAwaitingPayment(BookingEvent, topic="bookings.v1.BookingAwaitingPayment"):
+    """The guest has to act (3-D Secure, for example) before the payment can go on."""
+
+    payment_id: UUID
+
+
+class BookingConfirmed(BookingDetails, topic="bookings.v1.BookingConfirmed"):
+    """The rooms are sold to the guest and what is due now was captured."""
+
+
+class BookingRejected(BookingDetails, topic="bookings.v1.BookingRejected"):
+    """It came to nothing; whatever was held or authorised has been given back."""
+
+    reason: RejectionReason
+
+
+class CancellationRequested(BookingEvent, topic="bookings.v1.CancellationRequested"):
+    """A confirmed booking is to be cancelled: ``charge`` is kept, ``refund`` goes back (0 each if nothing was paid)."""
+
+    hotel_id: UUID
+    room_type_id: UUID
+    payment_id: UUID
+    charge: Money
+    refund: Money
+    reason: str
+
+
+class BookingCancelled(BookingDetails, topic="bookings.v1.BookingCancelled"):
+    """The rooms are free again and the money is settled."""
+
+    charge: Money
+    refund: Money
+    reason: str

@@ -1,0 +1,73 @@
+"""Builds of read models and the record of their replays: who serves, what is being built, how far it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.shared.errors import DomainError
+
+BuildState = Literal["building", "live", "failed", "dropped"]
+
+
+class Build(BaseModel):
+    """One physical build of a read model. ``version`` is that of the projection's code that fills it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    projection: str
+    version: int
+    state: BuildState
+    replay_id: UUID
+    created_at: dt.datetime
+    finished_at: dt.datetime | None = None
+    events_done: int = 0
+    events_total: int = 0
+    error: str | None = None
+
+    def per_second(self, now: dt.datetime) -> float:
+        """Events written per second since the build began (until it ended)."""
+        seconds = ((self.finished_at or now) - self.created_at).total_seconds()
+        return self.events_done / seconds if seconds > 0 else 0.0
+
+    def eta_seconds(self, now: dt.datetime) -> float | None:
+        """How long the rest will take at the rate so far; None when that cannot be said."""
+        rate = self.per_second(now)
+        if self.state != "building" or rate == 0:
+            return None
+        return max(0, self.events_total - self.events_done) / rate
+
+
+class ReplayRunning(DomainError):
+    """A replay of this read model is under way; wait for it or stop it first."""
+
+    problem = "replay-running"
+
+
+class BuildRegistry(Protocol):
+    """Durable record of builds, in the PostgreSQL of the service that feeds them."""
+
+    async def create(self, projection: str, version: int, state: BuildState, replay_id: UUID) -> Build:
+        """Record the next build of ``projection``: its name is never used twice, even if the store was emptied."""
+        ...
+
+    async def update(self, build: Build) -> None:
+        """Replace the record of ``build.name``."""
+        ...
+
+    async def builds(self, projection: str | None = None) -> list[Build]:
+        """All builds that were not dropped (newest first)."""
+        ...
+
+    async def of_replay(self, replay_id: UUID) -> Build | None:
+        """The build that a replay makes or made."""
+        ...
+
+    def only_replay_of(self, projection: str) -> AbstractAsyncContextManager[None]:
+        """Hold the right to replay ``projection``; freed when the process dies. Raises ReplayRunning."""
+        ...

@@ -1,0 +1,207 @@
+"""All read models of one process: each is fed live, rebuilt beside itself on demand, and swapped in atomically.
+
+A build has its own checkpoints, under its own name as feed. So a replay is: prepare the next build, fill it from the log
+in large batches, start its live feed, wait until that has caught up, point readers to it, stop and drop the old one. The
+old build is fed and serves until the very end, and a replay that is killed goes on from its checkpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from commands.ports import Checkpoint, Clock, Commit, EventStore, FeedHost, LogRun, Metadata, NewId
+from domain.shared.errors import NotFound
+from projections.builds import Build, BuildRegistry
+from projections.ports import StoreUnavailable
+from projections.writers import ProjectionWriter
+
+REPLAY_BATCH = 2_000
+CAUGHT_UP_WITHIN = 200
+_STORE_PATIENCE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class ProjectionFeed:
+    """Feeds one build of one read model; what it writes is harmless twice, so its checkpoint may follow later."""
+
+    commits_checkpoint = False
+
+    def __init__(self, writer: ProjectionWriter, build: str) -> None:
+        self.name = build
+        self.contexts = writer.projection.contexts
+        self.topics: frozenset[str] | None = writer.projection.topics
+        self._writer = writer
+
+    async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
+        """Write the run; ``checkpoint`` is stored by the runner."""
+        del checkpoint
+        if run.events:
+            await self._writer.write(self.name, run.events)
+
+
+class ReadModels:
+    """Keeps the read models of one process fed; see the module."""
+
+    def __init__(  # noqa: PLR0913 - the collaborators of a composition, each named
+        self,
+        writers: Sequence[ProjectionWriter],
+        *,
+        registry: BuildRegistry,
+        logs: Mapping[str, EventStore],
+        feeds: FeedHost,
+        clock: Clock,
+        new_id: NewId,
+        wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """``logs`` by context: those that are read, and each writer's service as the home of its checkpoints."""
+        self.writers = {writer.projection.name: writer for writer in writers}
+        self._registry = registry
+        self._logs = logs
+        self._feeds = feeds
+        self._clock = clock
+        self._new_id = new_id
+        self._wait = wait
+        self._replays: dict[str, asyncio.Task[Build]] = {}
+
+    async def open(self) -> None:
+        """Feed what is live; make what is missing (a new or emptied store); resume replays that were cut off.
+
+        A read model whose code has another version than its live build is rebuilt: the old build serves meanwhile.
+        """
+        for name, writer in self.writers.items():
+            builds = {build.name: build for build in await self._registry.builds(name)}
+            pointed = await writer.store.pointed(name)
+            live = builds.get(pointed or "")
+            if live is None:
+                await self._first_build(writer)
+            elif live.version == writer.projection.version:
+                await self._feed(writer, live.name)
+            unfinished = [build for build in builds.values() if build.state == "building"]
+            if unfinished:
+                self._spawn(writer, unfinished[0])
+            elif live is not None and live.version != writer.projection.version:
+                await self.replay(name)
+
+    async def close(self) -> None:
+        """Stop replays where they are; they are resumed at the next ``open``. Feeds are stopped by their host."""
+        for task in self._replays.values():
+            task.cancel()
+        await asyncio.gather(*self._replays.values(), return_exceptions=True)
+
+    async def replay(self, name: str) -> Build:
+        """Start to build the next version of ``name`` beside the live one; returns at once.
+
+        Raises NotFound, or ReplayRunning.
+        """
+        writer = self.writers.get(name)
+        if writer is None:
+            raise NotFound(f"no read model {name!r}; there are {', '.join(self.writers)}")
+        async with self._registry.only_replay_of(name):
+            build = await self._registry.create(name, writer.projection.version, "building", self._new_id())
+        self._spawn(writer, build)
+        return build
+
+    async def finished(self, build: Build) -> Build:
+        """Wait until the replay that makes ``build`` has ended. Raises what ended it."""
+        return await self._replays[build.name]
+
+    async def _first_build(self, writer: ProjectionWriter) -> None:
+        projection = writer.projection
+        build = await self._registry.create(projection.name, projection.version, "live", self._new_id())
+        await writer.prepare(build.name)
+        await writer.store.point(projection.name, build.name)
+        await self._feed(writer, build.name)
+
+    async def _feed(self, writer: ProjectionWriter, build: str) -> None:
+        await self._feeds.start(ProjectionFeed(writer, build), writer.projection.service)
+
+    def _spawn(self, writer: ProjectionWriter, build: Build) -> None:
+        task = asyncio.create_task(self._run_replay(writer, build), name=f"replay {build.name}")
+        self._replays[build.name] = task
+        task.add_done_callback(_report)
+
+    async def _run_replay(self, writer: ProjectionWriter, build: Build) -> Build:
+        async with self._registry.only_replay_of(writer.projection.name):
+            try:
+                return await self._swap(writer, await self._fill(writer, build))
+            except Exception as error:
+                failed = build.model_copy(
+                    update={"state": "failed", "error": str(error), "finished_at": self._clock.now()}
+                )
+                await self._registry.update(failed)
+                await self._feeds.stop(build.name)
+                raise
+
+    async def _fill(self, writer: ProjectionWriter, build: Build) -> Build:
+        """Write the whole log into ``build``, context by context, reading the next batch while one is written."""
+        await writer.prepare(build.name)
+        topics = writer.projection.topics
+        home = self._logs[writer.projection.service]
+        starts = {context: await home.checkpoint(build.name, context) for context in writer.projection.contexts}
+        left = [await self._logs[context].count(start, topics) for context, start in starts.items()]
+        build = build.model_copy(update={"events_total": build.events_done + sum(left)})
+        for context, start in starts.items():
+            source = self._logs[context]
+            run = await source.read_log(start, REPLAY_BATCH, topics=topics)
+            while run.position != run.prev:
+                following = asyncio.create_task(source.read_log(run.position, REPLAY_BATCH, topics=topics))
+                try:
+                    await self._write(writer, build.name, run)
+                    await home.commit(self._progress(build, run))
+                except BaseException:
+                    following.cancel()
+                    raise
+                build = build.model_copy(update={"events_done": build.events_done + len(run.events)})
+                await self._registry.update(build)
+                run = await following
+        return build
+
+    async def _write(self, writer: ProjectionWriter, build: str, run: LogRun) -> None:
+        """Write, waiting for a store that is away: its return is all that is missing."""
+        while True:
+            try:
+                return await writer.write(build, run.events)
+            except StoreUnavailable as error:
+                log.warning("replay waits for its store", build=build, error=str(error))
+                await self._wait(_STORE_PATIENCE_SECONDS)
+
+    async def _swap(self, writer: ProjectionWriter, build: Build) -> Build:
+        name = writer.projection.name
+        await self._feed(writer, build.name)
+        await self._caught_up(writer, build.name)
+        await writer.store.point(name, build.name)
+        done = build.model_copy(update={"state": "live", "finished_at": self._clock.now()})
+        await self._registry.update(done)
+        for old in await self._registry.builds(name):
+            if old.name != build.name:
+                await self._feeds.stop(old.name)
+                await writer.store.drop(old.name)
+                await self._registry.update(old.model_copy(update={"state": "dropped"}))
+        return done
+
+    async def _caught_up(self, writer: ProjectionWriter, build: str) -> None:
+        """Return when the build's live feed is no further behind than one run of events."""
+        home = self._logs[writer.projection.service]
+        for context in writer.projection.contexts:
+            while True:
+                position = await home.checkpoint(build, context)
+                if await self._logs[context].count(position, writer.projection.topics) <= CAUGHT_UP_WITHIN:
+                    break
+                await home.wait_beyond(await home.head(), _STORE_PATIENCE_SECONDS)
+
+    def _progress(self, build: Build, run: LogRun) -> Commit:
+        metadata = Metadata(correlation_id=build.replay_id, actor="system", at=self._clock.now())
+        return Commit(metadata, checkpoints=(Checkpoint(build.name, run.context, run.position),))
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("replay failed", replay=task.get_name(), error=str(error))
+
+
