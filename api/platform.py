@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from commands.accounts import Accounts
 from commands.limits import RateLimiter
-from commands.ports import Clock, CommandBus, DeadLetters, EventStore, NewId, Streams
 from commands.security import Offers, Passwords, Tokens
+
+from commands.accounts import Accounts
+from commands.ports import Clock, CommandBus, DeadLetters, EventStore, NewId, Streams
 from projections.builds import BuildRegistry
 from projections.ports import CalendarStore, DocumentStore, FactStore, SearchStore
 from projections.projection import Projection

@@ -47,7 +47,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key of the platform. ``purpose`` ``access`` keys are EdDSA (PEM, published in JWKS); ``offer`` keys are HMAC."""
+    """A key of the platform: ``access`` keys are EdDSA (PEM, published in JWKS), ``offer`` keys are HMAC."""
 
     key_id: str
     purpose: Literal["access", "offer"]
@@ -83,7 +83,7 @@ class Accounts(Protocol):
         ...
 
     async def open_session(self, session_id: UUID, account_id: UUID, token_id: str, expires_at: dt.datetime) -> None:
-        """Begin a session whose current refresh token is ``token_id``; it ends at ``expires_at`` however often renewed."""
+        """Begin a session whose refresh token is ``token_id``; it ends at ``expires_at`` however often renewed."""
         ...
 
     async def rotate_session(self, session_id: UUID, used: str, new: str, now: dt.datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The port to payment providers. Every call carries a key that is the same when it is repeated: it takes effect once."""
+"""The port to payment providers. Every call carries a key, the same when it is repeated: it takes effect once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal, Protocol
 from domain.shared.money import Money
 
 
-class ProviderTimeout(Exception):  # noqa: N818 - states a fact
+class ProviderTimeout(Exception):
     """No answer: the call may have taken effect or not. Ask with ``authorisation_of``, or repeat with the same key."""
 
 
-class ProviderUnavailable(Exception):  # noqa: N818 - states a fact
+class ProviderUnavailable(Exception):
     """The provider refused for lack of service: the call took no effect."""
 
 

@@ -61,7 +61,7 @@ class Metadata(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event as the log has it. ``position`` is its place in ``context``'s log, ``version`` in its stream (from 1)."""
+    """An event as the log has it: ``position`` is its place in the context's log, ``version`` in its stream (from 1)."""
 
     event_id: UUID
     context: str
@@ -162,16 +162,16 @@ class Commit:
     """When given, one per append, in place of ``metadata`` (a feed commits for many correlations at once)."""
 
 
-class ConcurrencyConflict(Exception):  # noqa: N818 - the field's term
+class ConcurrencyConflict(Exception):
     """Another writer was first: the stream no longer stands at the expected version."""
 
     def __init__(self, stream_id: UUID, expected_version: int) -> None:
-        super().__init__(f"stream {stream_id} is no longer at version {expected_version}; load it again and decide again")
+        super().__init__(f"stream {stream_id} is no longer at version {expected_version}; load it and decide again")
         self.stream_id = stream_id
         self.expected_version = expected_version
 
 
-class DuplicateMessage(Exception):  # noqa: N818 - says what it is, not that it is an error
+class DuplicateMessage(Exception):
     """The message was handled before; ``answer`` is what it was answered then."""
 
     def __init__(self, message_id: UUID, answer: Answer | None) -> None:
@@ -350,7 +350,7 @@ class FeedHost(Protocol):
         ...
 
 
-class Temporary(Exception):  # noqa: N818 - states a fact
+class Temporary(Exception):
     """Base of failures that are nobody's fault but a server's that is away: wait and try again, park nothing."""
 
 

@@ -1,4 +1,4 @@
-"""Settings, read from ``NIGHTLEDGER_*``. Every connection is one; where a URL is not set, the embedded counterpart is used."""
+"""Settings, read from ``NIGHTLEDGER_*``. Where a URL is not set, the embedded counterpart is used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SERVICES = ("gateway", "users", "hotels", "inventory", "bookings", "payments", "
 """Everything that ``nightledger serve`` can run."""
 
 
-class BadSetting(Exception):  # noqa: N818 - read by a person as it is
+class BadSetting(Exception):
     """A setting cannot be used. The text is one line that names the variable and what it must be."""
 
 

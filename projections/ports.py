@@ -1,4 +1,4 @@
-"""The ports of the read side: one per kind of store, each with a writing half (projections) and a reading half (queries).
+"""The ports of the read side, one per kind of store: a writing half for projections, a reading half for queries.
 
 A read model is known by its name (``hotel_pages``). What is physically stored is a *build* of it, ``hotel_pages_7``:
 a replay fills the next build beside the live one, then ``point`` swaps the name over to it atomically.
@@ -202,8 +202,11 @@ class CalendarStore(Builds, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FactTable:
-    """A table of facts; ``columns`` are (name, ClickHouse type), ``key`` its sorting key, ``version`` the column by
-    which the newest row of a key wins (ReplacingMergeTree)."""
+    """A table of facts (ReplacingMergeTree).
+
+    ``columns`` are (name, ClickHouse type), ``key`` its sorting key, ``version`` the column by which the newest row
+    of a key wins.
+    """
 
     name: str
     columns: tuple[tuple[str, str], ...]
@@ -212,8 +215,11 @@ class FactTable:
 
 
 class FactStore(Builds, Protocol):
-    """ClickHouse, or chdb. A build of read model ``m`` holds its tables as ``<build>__<table>``; readers use views
-    named after the tables, swapped over by ``point``. Reads are ``FINAL``: a row written twice counts once."""
+    """ClickHouse, or chdb.
+
+    A build of read model ``m`` holds its tables as ``<build>__<table>``; readers use views named after the tables,
+    swapped over by ``point``. Reads are ``FINAL``: a row written twice counts once.
+    """
 
     async def prepare(self, build: str, tables: Sequence[FactTable]) -> None:
         """Create the tables of ``build``; idempotent."""

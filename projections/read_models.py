@@ -1,8 +1,9 @@
 """All read models of one process: each is fed live, rebuilt beside itself on demand, and swapped in atomically.
 
-A build has its own checkpoints, under its own name as feed. So a replay is: prepare the next build, fill it from the log
-in large batches, start its live feed, wait until that has caught up, point readers to it, stop and drop the old one. The
-old build is fed and serves until the very end, and a replay that is killed goes on from its checkpoints.
+A build has its own checkpoints, under its own name as feed. So a replay is: prepare the next build, fill it from the
+log in large batches, start its live feed, wait until that has caught up, point readers to it, stop and drop the old
+one. The old build is fed and serves until the very end, and a replay that is killed goes on from its checkpoints.
+The very first build of a read model is a replay like any other.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 import structlog
 
 from commands.ports import Checkpoint, Clock, Commit, EventStore, FeedHost, LogRun, Metadata, NewId
 from domain.shared.errors import NotFound
-from projections.builds import Build, BuildRegistry
+from projections.builds import Build, BuildRegistry, ReplayRunning
 from projections.ports import StoreUnavailable
 from projections.writers import ProjectionWriter
 
 REPLAY_BATCH = 2_000
 CAUGHT_UP_WITHIN = 200
+WATCH_SECONDS = 0.5
 _STORE_PATIENCE_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
@@ -48,20 +49,23 @@ class ProjectionFeed:
 class ReadModels:
     """Keeps the read models of one process fed; see the module."""
 
-    def __init__(  # noqa: PLR0913 - the collaborators of a composition, each named
+    def __init__(
         self,
         writers: Sequence[ProjectionWriter],
         *,
-        registry: BuildRegistry,
+        registries: Mapping[str, BuildRegistry],
         logs: Mapping[str, EventStore],
         feeds: FeedHost,
         clock: Clock,
         new_id: NewId,
         wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """``logs`` by context: those that are read, and each writer's service as the home of its checkpoints."""
+        """``logs`` by context: those that are read, and each writer's service as the home of its checkpoints.
+
+        ``registries`` by service. ``wait`` sleeps, so that tests need not.
+        """
         self.writers = {writer.projection.name: writer for writer in writers}
-        self._registry = registry
+        self._registries = registries
         self._logs = logs
         self._feeds = feeds
         self._clock = clock
@@ -70,23 +74,43 @@ class ReadModels:
         self._replays: dict[str, asyncio.Task[Build]] = {}
 
     async def open(self) -> None:
-        """Feed what is live; make what is missing (a new or emptied store); resume replays that were cut off.
-
-        A read model whose code has another version than its live build is rebuilt: the old build serves meanwhile.
-        """
+        """Feed what is live; build what is missing or has another version in the code; resume what was cut off."""
         for name, writer in self.writers.items():
-            builds = {build.name: build for build in await self._registry.builds(name)}
-            pointed = await writer.store.pointed(name)
-            live = builds.get(pointed or "")
-            if live is None:
-                await self._first_build(writer)
-            elif live.version == writer.projection.version:
+            live = await self._live(writer)
+            if live is not None:
                 await self._feed(writer, live.name)
-            unfinished = [build for build in builds.values() if build.state == "building"]
-            if unfinished:
-                self._spawn(writer, unfinished[0])
-            elif live is not None and live.version != writer.projection.version:
+            building = [build for build in await self._registry_of(writer).builds(name) if build.state == "building"]
+            if building:
+                self._spawn(writer, building[0])
+            elif live is None or live.version != writer.projection.version:
                 await self.replay(name)
+
+    async def watch(self) -> None:
+        """For ever: start the replays that operators ask for (in any process), and rebuild what a store has lost."""
+        while True:
+            await self._wait(WATCH_SECONDS)
+            for name, writer in self.writers.items():
+                try:
+                    await self._look_after(name, writer)
+                except StoreUnavailable as error:
+                    log.warning("a read store is away", projection=name, error=str(error))
+
+    async def _look_after(self, name: str, writer: ProjectionWriter) -> None:
+        builds = await self._registry_of(writer).builds(name)
+        building = [build for build in builds if build.state == "building"]
+        if building:
+            running = self._replays.get(building[0].name)
+            if running is None or running.done():
+                self._spawn(writer, building[0])
+        elif not any(build.state == "failed" for build in builds[:1]) and await self._live(writer) is None:
+            log.warning("a read model is gone from its store and is built again", projection=name)
+            await self.replay(name)
+
+    async def _live(self, writer: ProjectionWriter) -> Build | None:
+        """The build that readers see; None if there is none (a new store, or one that lost it)."""
+        pointed = await writer.store.pointed(writer.projection.name)
+        builds = await self._registry_of(writer).builds(writer.projection.name)
+        return next((build for build in builds if build.name == pointed), None)
 
     async def close(self) -> None:
         """Stop replays where they are; they are resumed at the next ``open``. Feeds are stopped by their host."""
@@ -102,8 +126,11 @@ class ReadModels:
         writer = self.writers.get(name)
         if writer is None:
             raise NotFound(f"no read model {name!r}; there are {', '.join(self.writers)}")
-        async with self._registry.only_replay_of(name):
-            build = await self._registry.create(name, writer.projection.version, "building", self._new_id())
+        registry = self._registry_of(writer)
+        async with registry.only_replay_of(name):
+            if any(build.state == "building" for build in await registry.builds(name)):
+                raise ReplayRunning(f"{name} is being rebuilt; wait until that has ended")
+            build = await registry.create(name, writer.projection.version, "building", self._new_id())
         self._spawn(writer, build)
         return build
 
@@ -111,12 +138,8 @@ class ReadModels:
         """Wait until the replay that makes ``build`` has ended. Raises what ended it."""
         return await self._replays[build.name]
 
-    async def _first_build(self, writer: ProjectionWriter) -> None:
-        projection = writer.projection
-        build = await self._registry.create(projection.name, projection.version, "live", self._new_id())
-        await writer.prepare(build.name)
-        await writer.store.point(projection.name, build.name)
-        await self._feed(writer, build.name)
+    def _registry_of(self, writer: ProjectionWriter) -> BuildRegistry:
+        return self._registries[writer.projection.service]
 
     async def _feed(self, writer: ProjectionWriter, build: str) -> None:
         await self._feeds.start(ProjectionFeed(writer, build), writer.projection.service)
@@ -127,15 +150,15 @@ class ReadModels:
         task.add_done_callback(_report)
 
     async def _run_replay(self, writer: ProjectionWriter, build: Build) -> Build:
-        async with self._registry.only_replay_of(writer.projection.name):
+        registry = self._registry_of(writer)
+        async with registry.only_replay_of(writer.projection.name):
             try:
                 return await self._swap(writer, await self._fill(writer, build))
             except Exception as error:
-                failed = build.model_copy(
-                    update={"state": "failed", "error": str(error), "finished_at": self._clock.now()}
-                )
-                await self._registry.update(failed)
+                ended = {"state": "failed", "error": str(error), "finished_at": self._clock.now()}
+                await registry.update(build.model_copy(update=ended))
                 await self._feeds.stop(build.name)
+                await writer.store.drop(build.name)
                 raise
 
     async def _fill(self, writer: ProjectionWriter, build: Build) -> Build:
@@ -158,7 +181,7 @@ class ReadModels:
                     following.cancel()
                     raise
                 build = build.model_copy(update={"events_done": build.events_done + len(run.events)})
-                await self._registry.update(build)
+                await self._registry_of(writer).update(build)
                 run = await following
         return build
 
@@ -173,16 +196,17 @@ class ReadModels:
 
     async def _swap(self, writer: ProjectionWriter, build: Build) -> Build:
         name = writer.projection.name
+        registry = self._registry_of(writer)
         await self._feed(writer, build.name)
         await self._caught_up(writer, build.name)
         await writer.store.point(name, build.name)
         done = build.model_copy(update={"state": "live", "finished_at": self._clock.now()})
-        await self._registry.update(done)
-        for old in await self._registry.builds(name):
+        await registry.update(done)
+        for old in await registry.builds(name):
             if old.name != build.name:
                 await self._feeds.stop(old.name)
                 await writer.store.drop(old.name)
-                await self._registry.update(old.model_copy(update={"state": "dropped"}))
+                await registry.update(old.model_copy(update={"state": "dropped"}))
         return done
 
     async def _caught_up(self, writer: ProjectionWriter, build: str) -> None:
@@ -201,7 +225,9 @@ class ReadModels:
 
 
 def _report(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
+    if task.cancelled() or isinstance(error := task.exception(), ReplayRunning):
+        return  # closed, or another process makes this build
+    if error is not None:
         log.error("replay failed", replay=task.get_name(), error=str(error))
 
 

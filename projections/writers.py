@@ -34,7 +34,7 @@ class ProjectionWriter(Protocol):
         ...
 
 
-class CannotApply(Exception):  # noqa: N818 - says what happened to the event it names
+class CannotApply(Exception):
     """A projection failed on an event. Carries both, so that the operator sees which event it was."""
 
     def __init__(self, projection: str, recorded: RecordedEvent, cause: Exception) -> None:

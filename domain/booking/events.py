@@ -74,7 +74,7 @@ class BookingRejected(BookingDetails, topic="bookings.v1.BookingRejected"):
 
 
 class CancellationRequested(BookingEvent, topic="bookings.v1.CancellationRequested"):
-    """A confirmed booking is to be cancelled: ``charge`` is kept, ``refund`` goes back (0 each if nothing was paid)."""
+    """A confirmed booking is to be cancelled: ``charge`` is kept, ``refund`` goes back (0 if nothing was paid)."""
 
     hotel_id: UUID
     room_type_id: UUID

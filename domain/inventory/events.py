@@ -19,7 +19,7 @@ ConfirmationRefusalReason = Literal["expired", "released", "refused", "unknown"]
 
 
 class NightLeft(BaseModel):
-    """How one night stands: ``rooms_left`` = ``allotment`` - sold - held; a closed night is not sold whatever is left."""
+    """How one night stands: ``rooms_left`` = ``allotment`` - sold - held; a closed night is not sold at all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -17,7 +17,8 @@ class PaymentCommand(Command):
 
 class AuthorisePayment(PaymentCommand, name="payments.AuthorisePayment"):
     """Reserve ``amount``; answered by PaymentAuthorised, PaymentActionRequired, PaymentDeclined or (for now)
-    AuthorisationOutcomeUnknown."""
+    AuthorisationOutcomeUnknown.
+    """
 
     amount: Money
     provider: str

@@ -30,7 +30,7 @@ command_types: dict[str, type[Command]] = {}
 
 
 class Command(BaseModel):
-    """A request that may be refused. Declare with its wire name: ``class HoldRooms(Command, name="inventory.HoldRooms")``.
+    """A request that may be refused. Declare with its name: ``class HoldRooms(Command, name="inventory.HoldRooms")``.
 
     The part before the dot is the service (context) that handles it.
     """

@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.shared.errors import InvalidCommand
 
 # ISO 4217 "minor unit" column where it is not 2.
-_EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "HUF": 2, "KWD": 3, "BHD": 3, "OMR": 3, "TND": 3}
+_EXPONENTS = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+}
 
 
 def exponent_of(currency: str) -> int:

@@ -1,37 +1,34 @@
-"""Seed the demo: hotels through the same commands as anybody's, and one account per role.
+"""Seed the demo hotels, through the same commands as anybody's.
 
 Everything has an id derived from its name, so seeding again changes nothing and a seeding that was cut off goes on.
+Prices are set once a month for the year ahead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
-import os
-import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import UUID, uuid5
 
-from api.cli.demo_data import NAMESPACE, DemoHotel, DemoRatePlan, DemoRoomType, demo_hotels
-from commands.ports import Clock, CommandBus, CommandEnvelope, Metadata
+from api.demo.hotels import NAMESPACE, DemoHotel, DemoRatePlan, DemoRoomType, demo_hotels
+from commands.ports import Clock, CommandBus, CommandEnvelope, EventStore, Metadata
 from domain.hotel.commands import AddRatePlan, AddRoomType, OpenHotel, SetPrices
 from domain.inventory.commands import OpenRoomType
 from domain.shared.messages import Command
 
-ROLES = ("guest", "hotelier", "operator", "analyst")
-DAYS_AHEAD = 365
+DAYS_AHEAD = 400
 CONCURRENT_HOTELS = 16
 _WEEKEND = frozenset({5, 6})
 _WEEKDAYS = frozenset({1, 2, 3, 4, 7})
 
 
 class Seeding:
-    """Sends the demo over ``bus``, as of today's ``clock``."""
+    """Sends the demo over ``bus``, as of today's ``clock``; the hotels' ``log`` tells what is done already."""
 
-    def __init__(self, bus: CommandBus, clock: Clock) -> None:
+    def __init__(self, bus: CommandBus, log: EventStore, clock: Clock) -> None:
         self._bus = bus
+        self._log = log
         self._clock = clock
 
     async def hotels(self, owner_id: UUID) -> AsyncIterator[str]:
@@ -47,6 +44,20 @@ class Seeding:
             yield await finished
 
     async def _hotel(self, hotel: DemoHotel, owner_id: UUID) -> str:
+        if not await self._done(hotel):
+            await self._open(hotel, owner_id)
+        return hotel.name
+
+    async def _done(self, hotel: DemoHotel) -> bool:
+        """Whether the last command of ``hotel`` was carried out this month."""
+        last_plan = hotel.room_types[-1].rate_plans[-1]
+        last = _command_id(last_plan.rate_plan_id, self._pricing(_WEEKDAYS))
+        return await self._log.answer_of(last) is not None
+
+    def _pricing(self, days: frozenset[int]) -> str:
+        return f"price {min(days)} {self._clock.now():%Y-%m}"
+
+    async def _open(self, hotel: DemoHotel, owner_id: UUID) -> None:
         opening = OpenHotel(
             hotel_id=hotel.hotel_id,
             owner_id=owner_id,
@@ -64,7 +75,6 @@ class Seeding:
         await self.send(opening, hotel.hotel_id, "open")
         for room_type in hotel.room_types:
             await self._room_type(hotel, room_type, owner_id)
-        return hotel.name
 
     async def _room_type(self, hotel: DemoHotel, room_type: DemoRoomType, owner_id: UUID) -> None:
         adding = AddRoomType(
@@ -101,7 +111,7 @@ class Seeding:
         )
         await self.send(adding, plan.rate_plan_id, "add")
         today = self._clock.now().date()
-        for days, amount in ((_WEEKDAYS, plan.weekday), (_WEEKEND, plan.weekend)):
+        for days, amount in ((_WEEKEND, plan.weekend), (_WEEKDAYS, plan.weekday)):
             pricing = SetPrices(
                 hotel_id=hotel.hotel_id,
                 rate_plan_id=plan.rate_plan_id,
@@ -110,36 +120,13 @@ class Seeding:
                 amount=amount,
                 weekdays=days,
             )
-            await self.send(pricing, plan.rate_plan_id, f"price {min(days)} {today}")
+            await self.send(pricing, plan.rate_plan_id, self._pricing(days))
 
     async def send(self, command: Command, subject: UUID, purpose: str) -> None:
         """Send once per subject and purpose, however often it is called."""
-        command_id = uuid5(subject, f"demo {purpose}")
         metadata = Metadata(correlation_id=uuid5(NAMESPACE, "demo"), actor="system", at=self._clock.now())
-        await self._bus.send(CommandEnvelope(command_id, command, metadata))
+        await self._bus.send(CommandEnvelope(_command_id(subject, purpose), command, metadata))
 
 
-def new_accounts() -> dict[str, dict[str, str]]:
-    """An e-mail and a freshly made password per role."""
-    return {
-        role: {"email": f"{role}@demo.nightledger.example", "password": secrets.token_urlsafe(12)} for role in ROLES
-    }
-
-
-def keep_accounts(path: Path, accounts: dict[str, dict[str, str]]) -> None:
-    """Write the accounts so that only their owner may read them; complete or not at all."""
-    unfinished = path.with_suffix(".new")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(accounts, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-
-
-def kept_accounts(path: Path) -> dict[str, dict[str, str]] | None:
-    """What ``keep_accounts`` wrote; None if it never did."""
-    if not path.exists():
-        return None
-    accounts: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
-    return accounts
+def _command_id(subject: UUID, purpose: str) -> UUID:
+    return uuid5(subject, f"demo {purpose}")

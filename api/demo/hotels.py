@@ -140,19 +140,19 @@ def _room_type(
     name, adults, children, beds, factor = kind
     room_type_id = uuid5(hotel_id, name)
     price = base * factor
-    flexible = _plan(room_type_id, "Flexible", "room_only", "flexible", "prepaid", price, city)
-    saver = _plan(room_type_id, "Saver", "breakfast", "non_refundable", "prepaid", price * 0.92, city)
+    flexible = _plan(room_type_id, name="Flexible", board="room_only", cancellation="flexible", euros=price, city=city)
+    saver = _plan(
+        room_type_id, name="Saver", board="breakfast", cancellation="non_refundable", euros=price * 0.92, city=city
+    )
     plans = (flexible, saver) if chance.random() < 0.5 else (flexible,)  # noqa: PLR2004 - every other room type
     return DemoRoomType(room_type_id, name, adults, children, beds, chance.randint(4, 24), plans)
 
 
-def _plan(  # noqa: PLR0913 - one line of a table
-    room_type_id: UUID, name: str, board: str, cancellation: str, payment: str, euros: float, city: City
-) -> DemoRatePlan:
+def _plan(room_type_id: UUID, *, name: str, board: str, cancellation: str, euros: float, city: City) -> DemoRatePlan:
     def shown(amount: float) -> str:
         whole = round(amount * city.per_euro)
         return str(whole) if exponent_of(city.currency) == 0 else f"{whole}.00"
 
     return DemoRatePlan(
-        uuid5(room_type_id, name), name, board, cancellation, payment, shown(euros), shown(euros * 1.25)
+        uuid5(room_type_id, name), name, board, cancellation, "prepaid", shown(euros), shown(euros * 1.25)
     )
