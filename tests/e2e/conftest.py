@@ -1,0 +1,65 @@
+"""Both stacks of the platform, each started once: the embedded default in one process, real servers in several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running import RunningPlatform
+
+SEPARATE_PROCESSES = (("gateway", "users"), ("hotels", "inventory"), ("bookings", "payments"), ("analytics",))
+
+
+@pytest.fixture(scope="session")
+def real_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Settings that point at the real servers, at databases of their own."""
+    name = request.getfixturevalue("fresh_name")()
+    postgres = request.getfixturevalue("create_database")(request.getfixturevalue("postgres_url"), name)
+    return {
+        "NIGHTLEDGER_POSTGRES_URL": postgres,
+        "NIGHTLEDGER_RABBITMQ_URL": request.getfixturevalue("create_vhost")(
+            request.getfixturevalue("rabbitmq_url"), name
+        ),
+        "NIGHTLEDGER_REDIS_URL": request.getfixturevalue("redis_url"),
+        "NIGHTLEDGER_MONGO_URL": request.getfixturevalue("mongo_url"),
+        "NIGHTLEDGER_ELASTICSEARCH_URL": request.getfixturevalue("elasticsearch_url"),
+        "NIGHTLEDGER_NAMESPACE": name,
+    }
+
+
+@pytest.fixture(scope="session")
+def embedded_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    """Everything in one process, with demo accounts and hotels."""
+    with _demo(RunningPlatform(_folder(tmp_path_factory, "embedded"))) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def real_platform(tmp_path_factory: pytest.TempPathFactory, real_settings: dict[str, str]) -> Iterator[RunningPlatform]:
+    """Several processes on real servers."""
+    folder = _folder(tmp_path_factory, "real")
+    with _demo(RunningPlatform(folder, real_settings, SEPARATE_PROCESSES)) as platform:
+        yield platform
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("embedded", marks=pytest.mark.xdist_group("e2e-embedded")),
+        pytest.param("real", marks=pytest.mark.xdist_group("e2e-real")),
+    ]
+)
+def platform(request: pytest.FixtureRequest) -> RunningPlatform:
+    """The platform on either stack."""
+    running: RunningPlatform = request.getfixturevalue(f"{request.param}_platform")
+    return running
+
+
+def _folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    return factory.mktemp(name) / "data"
+
+
+def _demo(platform: RunningPlatform) -> RunningPlatform:
+    platform.arguments = ("--demo",)
+    return platform

@@ -1,0 +1,141 @@
+"""The platform as a user runs it: processes of ``nightledger serve``, spoken to over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+NIGHTLEDGER = Path(sys.executable).with_name("nightledger")
+READY_SECONDS = 60
+CHECK_SECONDS = 0.1
+
+
+class RunningPlatform:
+    """One or more processes on one data directory; ``groups`` are the services of each (one empty group: all)."""
+
+    def __init__(
+        self, data_dir: Path, settings: Mapping[str, str] | None = None, groups: Sequence[Sequence[str]] = ((),)
+    ) -> None:
+        self.data_dir = data_dir
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLEDGER_")}
+        self.environment |= {
+            "NIGHTLEDGER_DATA_DIR": str(data_dir),
+            "NIGHTLEDGER_PORT": str(self.port),
+            "NIGHTLEDGER_RATE_LIMITS": "false",
+            **(settings or {}),
+        }
+        self.arguments: tuple[str, ...] = ()
+        self._groups = groups
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.log = data_dir.parent / f"{data_dir.name}.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start and wait until it is ready. ``arguments`` go to the process with the gateway."""
+        with self.log.open("ab") as log:
+            self._processes = [
+                subprocess.Popen(
+                    self._command(group),
+                    env=self.environment,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+                for group in self._groups
+            ]
+        self.wait_until_ready()
+
+    def _command(self, group: Sequence[str]) -> list[str]:
+        arguments = self.arguments if not group or "gateway" in group else ()
+        return [str(NIGHTLEDGER), "serve", *group, *arguments]
+
+    def wait_until_ready(self) -> None:
+        """Return when ``/health/ready`` says so; fail with the log if a process ends or it takes too long."""
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            ended = [process.args for process in self._processes if process.poll() is not None]
+            if ended or time.monotonic() > deadline:
+                raise AssertionError(f"not ready ({ended=}):\n{self.log.read_text()[-6000:]}")
+            try:
+                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass  # not listening yet: the deadline above bounds it
+            time.sleep(CHECK_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL every process of ours at once."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+
+    def stop(self) -> None:
+        """Ask every process to stop; fail if one has to be killed."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        try:
+            for process in self._processes:
+                process.wait(timeout=30)
+        finally:
+            self.kill()
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run ``nightledger`` with the same settings."""
+        done = subprocess.run(
+            [NIGHTLEDGER, *arguments], env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def demo_account(self, role: str) -> dict[str, str]:
+        """E-mail and password of a demo account."""
+        accounts: dict[str, dict[str, str]] = json.loads((self.data_dir / "demo-accounts.json").read_text())
+        return accounts[role]
+
+    def client(self, token: str | None = None) -> httpx.AsyncClient:
+        """An HTTP client, with a bearer token if given."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        limits = httpx.Limits(max_connections=256)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, limits=limits)
+
+    async def login(self, role: str) -> httpx.AsyncClient:
+        """A client that is logged in as a demo account."""
+        async with self.client() as anonymous:
+            answer = await anonymous.post("/v1/auth/login", json=self.demo_account(role))
+        return self.client(ok(answer)["access_token"])
+
+
+def ok(answer: httpx.Response, *expected: int) -> Any:
+    """The JSON of a successful answer; fails with the whole answer otherwise."""
+    wanted = expected or (200, 201, 202)
+    assert answer.status_code in wanted, (
+        f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}"
+    )
+    return answer.json()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

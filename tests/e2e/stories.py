@@ -1,0 +1,116 @@
+"""Steps that the end-to-end tests share, as a user takes them over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+
+from tests.e2e.running import RunningPlatform, ok
+
+PASSWORD = "correct horse battery staple"
+FIRST_NIGHT = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30)
+LAST_NIGHT = FIRST_NIGHT + dt.timedelta(days=120)
+
+
+async def registered(platform: RunningPlatform) -> httpx.AsyncClient:
+    """A client of a guest who has just registered and logged in."""
+    email = f"guest-{uuid.uuid4().hex[:12]}@example.com"
+    async with platform.client() as anonymous:
+        who = {"email": email, "password": PASSWORD, "name": "Ada Guest"}
+        ok(await anonymous.post("/v1/auth/register", json=who), 201)
+        tokens = ok(await anonymous.post("/v1/auth/login", json={"email": email, "password": PASSWORD}))
+    return platform.client(tokens["access_token"])
+
+
+async def open_hotel(hotelier: httpx.AsyncClient, *, rooms: int = 10, amount: str = "100.00") -> dict[str, str]:
+    """A hotel with one room type and one flexible plan: {hotel_id, room_type_id, rate_plan_id, name, city}."""
+    city = f"Testville{uuid.uuid4().hex[:8]}"
+    name = f"Hotel {uuid.uuid4().hex[:8]}"
+    hotel = {
+        "name": name,
+        "city": city,
+        "country": "PT",
+        "location": {"lat": 38.7, "lon": -9.1},
+        "time_zone": "Europe/Lisbon",
+        "currency": "EUR",
+        "stars": 4,
+        "amenities": ["wifi", "pool"],
+        "description": "Made for a test.",
+        "images": [],
+    }
+    hotel_id = ok(await hotelier.post("/v1/hotels", json=hotel, headers=_key()), 201)["hotel_id"]
+    kind = {
+        "name": "Double",
+        "max_adults": 2,
+        "max_children": 1,
+        "beds": "1 double bed",
+        "amenities": [],
+        "rooms": rooms,
+    }
+    answer = await hotelier.post(f"/v1/hotels/{hotel_id}/room-types", json=kind, headers=_key())
+    room_type_id = ok(answer, 201)["room_type_id"]
+    plan = {
+        "name": "Flexible",
+        "room_type_id": room_type_id,
+        "board": "breakfast",
+        "cancellation_policy": "flexible",
+        "payment_policy": "prepaid",
+    }
+    answer = await hotelier.post(f"/v1/hotels/{hotel_id}/rate-plans", json=plan, headers=_key())
+    rate_plan_id = ok(answer, 201)["rate_plan_id"]
+    prices = {"from": FIRST_NIGHT.isoformat(), "to": LAST_NIGHT.isoformat(), "amount": amount}
+    ok(await hotelier.put(f"/v1/hotels/{hotel_id}/rate-plans/{rate_plan_id}/prices", json=prices))
+    ids = {"hotel_id": hotel_id, "room_type_id": room_type_id, "rate_plan_id": rate_plan_id}
+    await until(lambda: _has_offers(hotelier, hotel_id))
+    return ids | {"name": name, "city": city}
+
+
+async def offer(client: httpx.AsyncClient, hotel_id: str, *, nights: int = 2, start: dt.date = FIRST_NIGHT) -> Any:
+    """The first offer for two adults."""
+    offers = ok(await client.get(f"/v1/hotels/{hotel_id}/offers", params=stay(nights, start)))["offers"]
+    return offers[0]
+
+
+def stay(nights: int = 2, start: dt.date = FIRST_NIGHT) -> dict[str, str | int]:
+    """Query parameters of a stay for two adults."""
+    return {
+        "check_in": start.isoformat(),
+        "check_out": (start + dt.timedelta(days=nights)).isoformat(),
+        "adults": 2,
+        "children": 0,
+        "rooms": 1,
+    }
+
+
+async def book(
+    guest: httpx.AsyncClient, offer_token: str, *, token: str = "tok_ok", wait: int | None = 20, key: str | None = None
+) -> httpx.Response:
+    """Book an offer, waiting for the outcome unless ``wait`` is None."""
+    headers = _key(key) | ({"Prefer": f"wait={wait}"} if wait is not None else {})
+    body = {
+        "offer_token": offer_token,
+        "guest": {"name": "Ada Guest", "email": "ada@example.com"},
+        "payment": {"provider": "sandbox", "token": token},
+    }
+    return await guest.post("/v1/bookings", json=body, headers=headers)
+
+
+async def until(check: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Return as soon as ``check`` holds; fail when it does not within ``seconds``."""
+    async with asyncio.timeout(seconds):
+        while not await check():  # noqa: ASYNC110 - the condition is in another process, behind HTTP
+            await asyncio.sleep(0.05)
+
+
+async def _has_offers(client: httpx.AsyncClient, hotel_id: str) -> bool:
+    answer = await client.get(f"/v1/hotels/{hotel_id}/offers", params=stay())
+    return answer.status_code == httpx.codes.OK and bool(answer.json()["offers"])
+
+
+def _key(key: str | None = None) -> dict[str, str]:
+    return {"Idempotency-Key": key or uuid.uuid4().hex}
