@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from commands.limits import RateLimiter
-from commands.security import Offers, Passwords, Tokens
-
 from commands.accounts import Accounts
+from commands.limits import RateLimiter
 from commands.ports import Clock, CommandBus, DeadLetters, EventStore, NewId, Streams
+from commands.security import Offers, Passwords, Tokens
 from projections.builds import BuildRegistry
-from projections.ports import CalendarStore, DocumentStore, FactStore, SearchStore
+from projections.ports import CalendarStore, DocumentStore, SearchStore
 from projections.projection import Projection
 
 HealthState = Literal["up", "down", "degraded"]
@@ -73,10 +73,11 @@ class Platform:
 
     ``logs``, ``streams`` and ``dead_letters`` are by context and may be read for all contexts; commands go over
     ``bus``. ``builds`` is by the service that feeds a read model; a replay is asked for by creating a build in state
-    ``building`` there, which the process that feeds it picks up.
+    ``building`` there, which the process that feeds it picks up. ``data_dir`` keeps files for those who run it.
     """
 
     version: str
+    data_dir: Path
     services: Sequence[str]
     clock: Clock
     new_id: NewId
@@ -89,7 +90,6 @@ class Platform:
     documents: DocumentStore
     search: SearchStore
     calendars: CalendarStore
-    facts: FactStore
     accounts: Accounts
     tokens: Tokens
     passwords: Passwords

@@ -220,6 +220,14 @@ class EventStore(Protocol):
         """
         ...
 
+    async def newest(self, limit: int) -> Sequence[RecordedEvent]:
+        """The last events that a reader may take now, oldest of them first."""
+        ...
+
+    async def correlated(self, correlation_id: UUID) -> Sequence[RecordedEvent]:
+        """Every event that followed from one request, in the order of the log."""
+        ...
+
     async def head(self) -> Position:
         """Position of the last event that a reader may take now."""
         ...

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NIGHTLEDGER_", extra="ignore", env_ignore_empty=True)
 
+    url: Annotated[str | None, _url("http", "https")] = None
+    """Where the command line finds a platform that runs elsewhere, with ``token`` as an operator's access token."""
+    token: SecretStr | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     data_dir: Path = Path(".nightledger")
@@ -48,6 +51,11 @@ class Settings(BaseSettings):
     mongo_url: Annotated[str | None, _url("mongodb", "mongodb+srv")] = None
     elasticsearch_url: Annotated[str | None, _url("http", "https")] = None
     clickhouse_url: Annotated[str | None, _url("http", "https", "clickhouse", "clickhouses")] = None
+    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "nightledger"
+    """Begins the names of everything in shared Redis, MongoDB and Elasticsearch servers."""
+    rate_limits: bool = True
+    issuer: str = "nightledger"
+    """``iss`` of the tokens that the platform issues."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     log_json: bool = False
     stripe_key: SecretStr | None = None

@@ -31,7 +31,7 @@ class Calendars(CalendarProjection):
 
     def writes(self, recorded: RecordedEvent) -> Sequence[CalendarWrite]:
         """See Projection."""
-        place = recorded.context, tuple(recorded.position)
+        place = recorded.context, recorded.position
         match recorded.event:
             case RoomTypeOpened() as opened:
                 return (CalendarWrite("rooms", str(opened.room_type_id), {}, *place, opened.default_allotment),)

@@ -21,6 +21,17 @@ class StoreUnavailable(Temporary):
     """The store did not answer or refused for lack of service; the same call may succeed later."""
 
 
+class BuildMissing(Temporary):
+    """The store has lost this build (it was emptied), or the build was dropped: it takes no writes any more.
+
+    Waiting does not bring it back: only a replay does, which fills a new build.
+    """
+
+    def __init__(self, build: str) -> None:
+        super().__init__(f"{build} is not in its store; replay its read model")
+        self.build = build
+
+
 class Builds(Protocol):
     """What every read store offers for blue/green builds."""
 
@@ -149,9 +160,11 @@ class HotelHits:
 class SearchStore(FoldStore, Protocol):
     """Elasticsearch, or tantivy.
 
-    Documents have: ``hotel_id, name, city, country, description, stars, amenities, latitude, longitude, currency,
-    from_price`` (float, major units, None without prices), ``rating``, ``max_guests``, ``sold_out`` (ISO dates of
-    nights on which no room type has a room left) and anything else, which is stored and returned but not searched.
+    Documents have: ``hotel_id, listed, name, city, country, description, stars, amenities, latitude, longitude,
+    currency, from_price`` (float, major units, None without prices), ``rating``, ``max_guests``, ``sold_out`` (ISO
+    dates of nights on which no room type has a room left), ``open_by_default`` (false: the only nights with a room are
+    ``open_nights``), and anything else, which is stored and returned but not searched. One that is not ``listed`` is
+    never found. Fields that begin with ``_`` belong to the projection: they are loaded but not returned by ``search``.
     """
 
     async def search(self, name: str, query: HotelQuery) -> HotelHits:
@@ -190,7 +203,7 @@ class CalendarStore(Builds, Protocol):
         ...
 
     async def write(self, build: str, writes: Sequence[CalendarWrite]) -> None:
-        """Apply in order, pipelined. Raises StoreUnavailable."""
+        """Apply in order, pipelined. Raises StoreUnavailable, BuildMissing, ValueError for a value beyond 32 bits."""
         ...
 
     async def read(
@@ -226,9 +239,12 @@ class FactStore(Builds, Protocol):
         ...
 
     async def insert(self, build: str, table: FactTable, rows: Sequence[Sequence[Any]]) -> None:
-        """Bulk insert in order of ``table.columns``. Raises StoreUnavailable."""
+        """Bulk insert in order of ``table.columns``, durable on return. Raises StoreUnavailable, BuildMissing."""
         ...
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
-        """Run a SELECT against the live tables by their plain names."""
+        """Run a SELECT against the live tables by their plain names; parameters are written ``{name:Type}``.
+
+        Raises StoreUnavailable, also while no build is live yet. Other errors in the SQL are the driver's.
+        """
         ...

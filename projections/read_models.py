@@ -72,39 +72,43 @@ class ReadModels:
         self._new_id = new_id
         self._wait = wait
         self._replays: dict[str, asyncio.Task[Build]] = {}
+        self._fed: set[str] = set()
 
     async def open(self) -> None:
-        """Feed what is live; build what is missing or has another version in the code; resume what was cut off."""
-        for name, writer in self.writers.items():
-            live = await self._live(writer)
-            if live is not None:
-                await self._feed(writer, live.name)
-            building = [build for build in await self._registry_of(writer).builds(name) if build.state == "building"]
-            if building:
-                self._spawn(writer, building[0])
-            elif live is None or live.version != writer.projection.version:
-                await self.replay(name)
+        """Feed what is live; build what is missing or has another version in the code; resume what was cut off.
+
+        What is in a store that is away is looked after by ``watch`` once the store is back.
+        """
+        for writer in self.writers.values():
+            await self._look_after(writer)
 
     async def watch(self) -> None:
         """For ever: start the replays that operators ask for (in any process), and rebuild what a store has lost."""
         while True:
             await self._wait(WATCH_SECONDS)
-            for name, writer in self.writers.items():
-                try:
-                    await self._look_after(name, writer)
-                except StoreUnavailable as error:
-                    log.warning("a read store is away", projection=name, error=str(error))
+            for writer in self.writers.values():
+                await self._look_after(writer)
 
-    async def _look_after(self, name: str, writer: ProjectionWriter) -> None:
-        builds = await self._registry_of(writer).builds(name)
+    async def _look_after(self, writer: ProjectionWriter) -> None:
+        try:
+            await self._as_it_should_be(writer)
+        except StoreUnavailable as error:
+            log.warning("a read store is away", projection=writer.projection.name, error=str(error))
+
+    async def _as_it_should_be(self, writer: ProjectionWriter) -> None:
+        projection = writer.projection
+        builds = await self._registry_of(writer).builds(projection.name)
+        live = await self._live(writer)
+        if live is not None and live.name not in self._fed:
+            await self._feed(writer, live.name)
         building = [build for build in builds if build.state == "building"]
         if building:
             running = self._replays.get(building[0].name)
             if running is None or running.done():
                 self._spawn(writer, building[0])
-        elif not any(build.state == "failed" for build in builds[:1]) and await self._live(writer) is None:
-            log.warning("a read model is gone from its store and is built again", projection=name)
-            await self.replay(name)
+        elif not (builds and builds[0].state == "failed") and (live is None or live.version != projection.version):
+            log.info("a read model is built", projection=projection.name, version=projection.version)
+            await self.replay(projection.name)
 
     async def _live(self, writer: ProjectionWriter) -> Build | None:
         """The build that readers see; None if there is none (a new store, or one that lost it)."""
@@ -142,7 +146,13 @@ class ReadModels:
         return self._registries[writer.projection.service]
 
     async def _feed(self, writer: ProjectionWriter, build: str) -> None:
-        await self._feeds.start(ProjectionFeed(writer, build), writer.projection.service)
+        if build not in self._fed:
+            self._fed.add(build)
+            await self._feeds.start(ProjectionFeed(writer, build), writer.projection.service)
+
+    async def _unfeed(self, build: str) -> None:
+        await self._feeds.stop(build)
+        self._fed.discard(build)
 
     def _spawn(self, writer: ProjectionWriter, build: Build) -> None:
         task = asyncio.create_task(self._run_replay(writer, build), name=f"replay {build.name}")
@@ -157,7 +167,7 @@ class ReadModels:
             except Exception as error:
                 ended = {"state": "failed", "error": str(error), "finished_at": self._clock.now()}
                 await registry.update(build.model_copy(update=ended))
-                await self._feeds.stop(build.name)
+                await self._unfeed(build.name)
                 await writer.store.drop(build.name)
                 raise
 
@@ -204,7 +214,7 @@ class ReadModels:
         await registry.update(done)
         for old in await registry.builds(name):
             if old.name != build.name:
-                await self._feeds.stop(old.name)
+                await self._unfeed(old.name)
                 await writer.store.drop(old.name)
                 await registry.update(old.model_copy(update={"state": "dropped"}))
         return done

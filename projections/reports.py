@@ -1,8 +1,8 @@
 """Reports: what analysts ask of the facts, by command, because only one process may own the store.
 
 ``monthly``: per hotel and month of arrival ``{hotel_id, month, currency, bookings, cancellations, nights,
-revenue_minor, kept_minor}``. ``bookings``, ``nights`` (room-nights) and ``revenue_minor`` count all that were ever confirmed, the
-cancelled ones included; ``kept_minor`` is what cancellations were charged.
+revenue_minor, kept_minor}``. ``bookings``, ``nights`` (room-nights) and ``revenue_minor`` count all that ever were
+confirmed, cancelled since or not; ``kept_minor`` is what cancellations were charged.
 ``occupancy``: per hotel and night ``{hotel_id, night, currency, rooms_sold, revenue_minor, adr_minor}`` of what is sold
 now; ``adr_minor`` is the average daily rate, revenue per room sold.
 """
@@ -42,6 +42,8 @@ _SQL: Mapping[ReportName, str] = {
         GROUP BY hotel_id, night, currency ORDER BY hotel_id, night, currency
     """,
 }
+REPORTS = tuple(_SQL)
+"""Names of the reports."""
 
 
 class RunReport(Command, name="analytics.RunReport"):

@@ -8,11 +8,10 @@ import secrets
 from pathlib import Path
 from uuid import UUID, uuid5
 
-from commands.security import Passwords
-
 from api.demo.hotels import NAMESPACE
 from commands.accounts import Account, Accounts, Role
 from commands.ports import Clock
+from commands.security import Passwords
 
 ROLES: tuple[Role, ...] = ("guest", "hotelier", "operator", "analyst")
 Credentials = dict[str, dict[str, str]]

@@ -1,0 +1,78 @@
+"""Bringing in the demo and imported bookings, as operators do with the command line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from litestar import Response, Router, post
+from litestar.response import Stream
+from pydantic import Field
+
+from api.demo.accounts import account_id
+from api.demo.seed import TOTAL, Demo
+from api.http.requests import ApiRequest
+from api.http.schemas import Body, Line
+from api.http.security import BEARER, STAFF, access
+from api.imports.importer import BookingImporter
+from api.imports.rows import ImportedBooking
+
+Json = Response[dict[str, Any]]
+LARGEST_BATCH = 500
+LARGEST_BODY = 1_000_000
+"""Bytes: a batch of bookings is larger than what guests send."""
+
+
+class ImportedHotels(Body):
+    """Hotels to open, as rows of hotel, room type and number of rooms; ``owner_id`` None: the demo hotelier."""
+
+    allotments: Annotated[tuple[tuple[Line, Line, Annotated[int, Field(ge=1, le=10_000)]], ...], Field(max_length=500)]
+    owner_id: UUID | None = None
+
+
+class ImportedBookings(Body):
+    """Bookings to make, and to cancel where they were cancelled."""
+
+    bookings: Annotated[tuple[ImportedBooking, ...], Field(min_length=1, max_length=LARGEST_BATCH)]
+
+
+@post("/demo", status_code=200)
+async def seed_demo(request: ApiRequest) -> Stream:
+    """Seed the demo hotels and accounts; answers lines of JSON ``{done, total}`` as it goes on."""
+
+    async def progress() -> AsyncIterator[bytes]:
+        async for done in Demo(request.platform, request.platform.data_dir).seed():
+            yield orjson.dumps({"done": done, "total": TOTAL}) + b"\n"
+
+    return Stream(progress(), media_type="application/x-ndjson")
+
+
+@post("/imports/hotels", status_code=200)
+async def import_hotels(request: ApiRequest, data: ImportedHotels) -> Json:
+    """Open imported hotels and their room types; repeating it changes nothing."""
+    rooms = {(hotel, room_type): count for hotel, room_type, count in data.allotments}
+    await _importer(request).open_hotels(rooms, data.owner_id or account_id("hotelier"))
+    return Response({"room_types": len(rooms)})
+
+
+@post("/imports/bookings", status_code=200, request_max_body_size=LARGEST_BODY)
+async def import_bookings(request: ApiRequest, data: ImportedBookings) -> Json:
+    """Book, wait for each outcome, cancel what was cancelled; a row that was imported before is not booked again."""
+    outcomes = await _importer(request).book(data.bookings)
+    return Response({"outcomes": dict(outcomes)})
+
+
+def _importer(request: ApiRequest) -> BookingImporter:
+    platform = request.platform
+    return BookingImporter(platform.bus, platform.logs["bookings"], platform.streams["bookings"])
+
+
+imports_router = Router(
+    path="/v1/ops",
+    guards=access(*STAFF),
+    security=BEARER,
+    tags=["operations"],
+    route_handlers=[seed_demo, import_hotels, import_bookings],
+)

@@ -1,0 +1,91 @@
+"""How the command line of this machine gets in: a file that only the owner of the data directory can read.
+
+``server.json`` is ``{"url", "pid", "token"}``. The token is an operator's, and is renewed long before it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import httpx
+from pydantic import BaseModel
+
+from api.demo.hotels import NAMESPACE
+from api.platform import Platform
+from commands.accounts import Account
+from commands.security import TokenPair
+
+RENEW_SECONDS = 300
+"""A third of an access token's life."""
+
+
+class RunningServer(BaseModel):
+    """A platform that runs on this data directory, or did."""
+
+    url: str
+    pid: int
+    token: str
+
+    async def answers(self) -> bool:
+        """Whether it is there now."""
+        try:
+            async with httpx.AsyncClient(timeout=3) as client:
+                return (await client.get(f"{self.url}/health/live")).is_success
+        except httpx.TransportError:
+            return False
+
+
+class LocalAccess:
+    """Writes and reads ``server.json``."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / "server.json"
+
+    def read(self) -> RunningServer | None:
+        """What the file says; None if there is none."""
+        if not self._file.exists():
+            return None
+        return RunningServer.model_validate_json(self._file.read_text(encoding="utf-8"))
+
+    async def keep(self, platform: Platform, url: str) -> None:
+        """Write the file, and again with a fresh token before the last one ends, until cancelled."""
+        tokens = await local_operator(platform)
+        try:
+            while True:
+                self._write(RunningServer(url=url, pid=os.getpid(), token=tokens.access_token))
+                await asyncio.sleep(RENEW_SECONDS)
+                tokens = await platform.tokens.refresh(tokens.refresh_token)
+        finally:
+            self._file.unlink(missing_ok=True)
+
+    def _write(self, server: RunningServer) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._file.with_suffix(".new")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(server.model_dump(), file)
+        unfinished.replace(self._file)
+
+
+async def local_operator(platform: Platform) -> TokenPair:
+    """A session of the account that the command line acts as; nobody knows its password."""
+    account_id: UUID = uuid5(NAMESPACE, "local operator")
+    account = await platform.accounts.by_id(account_id)
+    if account is None:
+        account = Account(
+            account_id=account_id,
+            email="operator@localhost",
+            name="Command line",
+            phone=None,
+            locale=None,
+            roles=frozenset({"operator"}),
+            password_hash=await platform.passwords.hash(secrets.token_urlsafe(32)),
+            created_at=platform.clock.now(),
+        )
+        await platform.accounts.register(account)
+    return await platform.tokens.issue(account)

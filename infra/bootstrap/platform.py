@@ -1,0 +1,96 @@
+"""From settings to a running platform."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from api.platform import Platform
+from infra.bootstrap.process import COMMANDED, Process, projections_of_all, running_process
+from infra.bootstrap.servers import CONTEXTS, open_pools, running_servers
+from infra.bootstrap.stores import Stores, migrate_all, open_stores
+from infra.clock import SystemClock, new_id
+from infra.messaging.asyncapi import asyncapi_document
+from infra.operations import PlatformOperations
+from infra.security.offers import OfferTokens
+from infra.security.passwords import Argon2Passwords
+from infra.security.tokens import TokenService
+from infra.settings import Settings
+
+Fatal = Callable[[str], None]
+"""Told what makes going on pointless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A platform together with what only the composition may touch."""
+
+    platform: Platform
+    operations: PlatformOperations
+
+
+@asynccontextmanager
+async def started(settings: Settings, services: Sequence[str], fatal: Fatal) -> AsyncIterator[Started]:
+    """Run ``services`` on the servers that ``settings`` name, for as long as the context is entered."""
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(running_servers(settings))
+        pools = await stack.enter_async_context(open_pools(servers))
+        await migrate_all(pools)
+        with_facts = "analytics" in services
+        stores = await stack.enter_async_context(open_stores(settings, servers, pools, with_facts=with_facts))
+        process = await stack.enter_async_context(running_process(stores, services, servers.rabbitmq, fatal))
+        operations = _operations(stores, process)
+        yield Started(_platform(settings, stores, process, operations), operations)
+
+
+def _platform(settings: Settings, stores: Stores, process: Process, operations: PlatformOperations) -> Platform:
+    clock = SystemClock()
+    return Platform(
+        version=version("nightledger"),
+        data_dir=settings.data_dir,
+        services=process.services,
+        clock=clock,
+        new_id=new_id,
+        bus=process.bus,
+        logs=stores.logs,
+        streams=stores.streams,
+        dead_letters=stores.dead_letters,
+        builds=stores.builds,
+        projections=projections_of_all(),
+        documents=stores.documents,
+        search=stores.search,
+        calendars=stores.calendars,
+        accounts=stores.accounts,
+        tokens=TokenService(stores.accounts, clock, new_id, issuer=settings.issuer, audience="nightledger"),
+        passwords=Argon2Passwords(),
+        offers=OfferTokens(stores.accounts, clock, new_id),
+        limiter=stores.limiter,
+        operations=operations,
+    )
+
+
+def _operations(stores: Stores, process: Process) -> PlatformOperations:
+    projections = projections_of_all()
+    feeds = {projection.name: projection.contexts for projection in projections}
+    pings = {part: store.ping for part, store in stores.pinged.items()}
+    pings |= {f"postgres {context}": _ping_of(stores, context) for context in CONTEXTS}
+    return PlatformOperations(
+        pings=pings,
+        broker=process.connection,
+        feeds=process.feeds,
+        logs=stores.logs,
+        builds=stores.builds,
+        projections=projections,
+        stats=process.stats,
+        clock=SystemClock(),
+        asyncapi=asyncapi_document(CONTEXTS, COMMANDED, feeds, version("nightledger")),
+    )
+
+
+def _ping_of(stores: Stores, context: str) -> Callable[[], object]:
+    async def ping() -> None:
+        await stores.pools[context].fetchval("SELECT 1")
+
+    return ping

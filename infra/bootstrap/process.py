@@ -1,0 +1,247 @@
+"""One process of the platform: the services that it runs, on stores that are open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from projections.saga_pages import SagaPages
+
+from commands.dispatch import HANDLERS, Dispatcher, merge, of_services
+from commands.handling import Dependencies, Handlers
+from commands.ports import CommandBus
+from infra.bootstrap.servers import CONTEXTS
+from infra.bootstrap.stores import Stores
+from infra.clock import SystemClock, new_id
+from infra.eventstore.leadership import leader_lock
+from infra.messaging.bus import Bus, LocalBus
+from infra.messaging.command_feed import CommandFeed
+from infra.messaging.delivery import AgainByTimer, CommandDelivery, Dispatch, repeating
+from infra.messaging.feeds import Feeds
+from infra.messaging.log_tail import LogSources
+from infra.messaging.rabbit.commands import AgainByBroker, CommandConsumers
+from infra.messaging.rabbit.connection import RabbitConnection
+from infra.messaging.rabbit.feed_source import BrokerSources
+from infra.messaging.rabbit.relay import Relay
+from infra.messaging.rabbit.rpc import RabbitBus, RpcServer
+from infra.messaging.stats import Stats
+from infra.messaging.timer_loop import TimerLoop
+from projections.booking_facts import BookingFacts
+from projections.booking_pages import BookingPages
+from projections.calendars import Calendars
+from projections.hotel_pages import HotelPages
+from projections.hotel_search import HotelSearch
+from projections.payment_pages import PaymentPages
+from projections.projection import Projection
+from projections.read_models import ReadModels
+from projections.reports import report_handlers
+from projections.writers import CalendarWriter, FactWriter, FoldWriter, ProjectionWriter
+from sagas.booking import BOOKING_SAGA
+from sagas.cancellation import CANCELLATION_SAGA
+from sagas.runtime import SagaRuntime
+
+COMMANDED = ("inventory", "bookings", "payments")
+"""Services that sagas send commands to."""
+_BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
+_SAGA_LISTS = (("status", "updated_at"), ("updated_at",))
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What runs. ``connection`` None: there is no broker."""
+
+    services: Sequence[str]
+    stores: Stores
+    bus: CommandBus
+    feeds: Feeds
+    read_models: ReadModels
+    connection: RabbitConnection | None
+    stats: Stats
+
+
+def projections_of_all() -> tuple[Projection, ...]:
+    """Every read model of the platform, whichever service feeds it."""
+    return (HotelPages(), HotelSearch(), Calendars(), BookingPages(), PaymentPages(), SagaPages(), BookingFacts())
+
+
+class PoolLeadership:
+    """Roles of one context, by session locks in its PostgreSQL."""
+
+    def __init__(self, stores: Stores, context: str) -> None:
+        self._pool = stores.pools[context]
+        self._context = context
+
+    @asynccontextmanager
+    async def lead(self, role: str) -> AsyncIterator[asyncio.Event]:
+        """See Leadership. The lock itself ends the body when it is lost, so the event is never needed."""
+        async with leader_lock(self._pool, f"{self._context}: {role}"):
+            yield asyncio.Event()
+
+
+@asynccontextmanager
+async def running_process(
+    stores: Stores, services: Sequence[str], rabbitmq_url: str | None, fatal: Callable[[str], None]
+) -> AsyncIterator[Process]:
+    """Run ``services`` for as long as the context is entered; ``fatal`` is told what makes going on pointless."""
+    clock, stats = SystemClock(), Stats()
+    own = tuple(context for context in CONTEXTS if context in services)
+    async with AsyncExitStack() as stack:
+        sagas = SagaRuntime((BOOKING_SAGA, CANCELLATION_SAGA), stores.logs["bookings"], clock)
+        dispatch = _dispatcher(stores, services, sagas).handle
+        connection = RabbitConnection(rabbitmq_url, fatal, stats) if rabbitmq_url else None
+        if connection:
+            await connection.start()
+            stack.push_async_callback(connection.stop)
+        bus = await _bus(stack, dispatch, services, own, connection, stats)
+        feeds = Feeds(
+            stores.logs,
+            stores.dead_letters,
+            {context: PoolLeadership(stores, context) for context in CONTEXTS},
+            BrokerSources(connection, stores.logs, stats) if connection else LogSources(stores.logs),
+            clock,
+            new_id,
+            stats,
+        )
+        stack.push_async_callback(feeds.close)
+        parts = _Parts(stack, stores, clock, stats, feeds, connection)
+        for service in own:
+            await parts.start_timers_and_commands(service, dispatch)
+        if connection:
+            await parts.start_relays(own)
+        if "bookings" in services:
+            await feeds.start(sagas, "bookings")
+        read_models = ReadModels(
+            _writers(stores, services),
+            registries=stores.builds,
+            logs=stores.logs,
+            feeds=feeds,
+            clock=clock,
+            new_id=new_id,
+        )
+        stack.push_async_callback(read_models.close)
+        await read_models.open()
+        _in_background(stack, read_models.watch(), "watch of the read models", fatal)
+        yield Process(services, stores, bus, feeds, read_models, connection, stats)
+
+
+def _dispatcher(stores: Stores, services: Sequence[str], sagas: SagaRuntime) -> Dispatcher:
+    dependencies = Dependencies(
+        streams=stores.streams, clock=SystemClock(), new_id=new_id, providers={"sandbox": stores.sandbox}
+    )
+    reports: Handlers = report_handlers(stores.facts) if stores.facts is not None else {}
+    return Dispatcher(dependencies, of_services(merge(HANDLERS, sagas.handlers, reports), services))
+
+
+async def _bus(
+    stack: AsyncExitStack,
+    dispatch: Dispatch,
+    services: Sequence[str],
+    own: Sequence[str],
+    connection: RabbitConnection | None,
+    stats: Stats,
+) -> CommandBus:
+    local = LocalBus(dispatch, services)
+    if connection is None:
+        return Bus(local, None)
+    remote = RabbitBus(connection)
+    await remote.start()
+    stack.push_async_callback(remote.stop)
+    server = RpcServer(connection, own, dispatch, stats)
+    await server.start()
+    stack.push_async_callback(server.stop)
+    return Bus(local, remote)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Starts what each service needs, and sees to it that it is stopped."""
+
+    stack: AsyncExitStack
+    stores: Stores
+    clock: SystemClock
+    stats: Stats
+    feeds: Feeds
+    connection: RabbitConnection | None
+
+    async def start_timers_and_commands(self, service: str, dispatch: Dispatch) -> None:
+        """The timers of a service, and the delivery of what sagas send it."""
+        stores, letters = self.stores, self.stores.dead_letters[service]
+
+        def wake() -> None:
+            timers.wake()
+
+        again = (
+            AgainByBroker(self.connection, service)
+            if self.connection
+            else AgainByTimer(stores.logs[service], self.clock, wake)
+        )
+        delivery = CommandDelivery(service, dispatch, again, letters, self.clock, self.stats)
+        timers = TimerLoop(
+            service, stores.timers[service], repeating(dispatch, delivery), letters, self.clock, self.stats
+        )
+        await timers.start()
+        self.stack.push_async_callback(timers.stop)
+        if service not in COMMANDED:
+            return
+        if self.connection is None:
+            await self.feeds.start(CommandFeed(delivery), service)
+            return
+        consumers = CommandConsumers(self.connection, delivery, self.clock)
+        await consumers.start()
+        self.stack.push_async_callback(consumers.stop)
+
+    async def start_relays(self, own: Sequence[str]) -> None:
+        """One relay per log of this process's services."""
+        if self.connection is None:
+            raise ValueError("a relay needs a broker")
+        for context in own:
+            relay = Relay(
+                self.stores.logs[context],
+                self.connection,
+                PoolLeadership(self.stores, context),
+                self.clock,
+                new_id,
+                self.stats,
+                command_services=COMMANDED if context == "bookings" else (),
+            )
+            await relay.start()
+            self.stack.push_async_callback(relay.stop)
+
+
+def _writers(stores: Stores, services: Sequence[str]) -> list[ProjectionWriter]:
+    writers: list[ProjectionWriter] = [
+        FoldWriter(HotelPages(), stores.documents),
+        FoldWriter(HotelSearch(), stores.search),
+        CalendarWriter(Calendars(), stores.calendars),
+        FoldWriter(BookingPages(), stores.documents, _BOOKING_LISTS),
+        FoldWriter(PaymentPages(), stores.documents),
+        FoldWriter(SagaPages(), stores.documents, _SAGA_LISTS),
+    ]
+    if stores.facts is not None:
+        writers.append(FactWriter(BookingFacts(), stores.facts))
+    return [writer for writer in writers if writer.projection.service in services]
+
+
+def _in_background(
+    stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str, fatal: Callable[[str], None]
+) -> None:
+    """Run ``work``, which never ends by itself, until the stack is closed."""
+    task = asyncio.create_task(work, name=name)
+
+    def ended(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("background work failed", work=name, exc_info=error)
+            fatal(f"{name}: {error}")
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    task.add_done_callback(ended)
+    stack.push_async_callback(stop)

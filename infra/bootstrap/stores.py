@@ -1,0 +1,150 @@
+"""Every store of one process, opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import asyncpg
+from redis.asyncio import Redis
+
+from domain.shared import topics
+from infra.bootstrap.servers import CONTEXTS, Servers
+from infra.eventstore.builds import PostgresBuilds
+from infra.eventstore.dead_letters import PostgresDeadLetters
+from infra.eventstore.pool import create_pool
+from infra.eventstore.schema import migrate
+from infra.eventstore.store import PostgresEventStore
+from infra.eventstore.streams import AggregateStreams
+from infra.eventstore.timers import PostgresTimers
+from infra.providers.sandbox import SandboxProvider
+from infra.settings import Settings
+from infra.stores.accounts import PostgresAccounts
+from infra.stores.elasticsearch import ElasticsearchHotels
+from infra.stores.mongo import MongoDocuments
+from infra.stores.pg_documents import PostgresDocuments
+from infra.stores.redis_calendar import RedisCalendars
+from infra.stores.redis_limits import RedisLimiter
+from infra.stores.tantivy_search import TantivyHotels
+from projections.ports import DocumentStore, FactStore, SearchStore
+
+CONNECTIONS_PER_POOL = 64
+"""Feeds, relays and listeners keep a connection each; what is left serves commands and queries."""
+
+
+class Pinged(Protocol):
+    """A store that can say whether its server answers."""
+
+    async def ping(self) -> None:
+        """Raise if it does not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything that keeps something. Mappings are by context. ``facts`` None: another process owns them."""
+
+    pools: Mapping[str, asyncpg.Pool]
+    logs: Mapping[str, PostgresEventStore]
+    streams: Mapping[str, AggregateStreams]
+    timers: Mapping[str, PostgresTimers]
+    dead_letters: Mapping[str, PostgresDeadLetters]
+    builds: Mapping[str, PostgresBuilds]
+    documents: DocumentStore
+    search: SearchStore
+    calendars: RedisCalendars
+    facts: FactStore | None
+    limiter: RedisLimiter
+    redis: Redis
+    accounts: PostgresAccounts
+    sandbox: SandboxProvider
+    pinged: Mapping[str, Pinged]
+
+
+async def migrate_all(pools: Mapping[str, asyncpg.Pool]) -> tuple[str, ...]:
+    """Bring every schema up to date; returns what was looked after. Safe when several processes do it at once."""
+    topics.check()
+    for context in CONTEXTS:
+        await migrate(pools[context], context)
+    await PostgresAccounts(pools["users"]).migrate()
+    await SandboxProvider(pools["payments"]).migrate()
+    return tuple(f"schema {context}: up to date" for context in CONTEXTS)
+
+
+@asynccontextmanager
+async def open_pools(servers: Servers) -> AsyncIterator[Mapping[str, asyncpg.Pool]]:
+    """One pool per database, by context."""
+    async with AsyncExitStack() as stack:
+        by_url = {}
+        for url in dict.fromkeys(servers.postgres.values()):
+            by_url[url] = await create_pool(url, max_size=CONNECTIONS_PER_POOL)
+            stack.push_async_callback(_close, by_url[url])
+        yield {context: by_url[url] for context, url in servers.postgres.items()}
+
+
+@asynccontextmanager
+async def open_stores(
+    settings: Settings, servers: Servers, pools: Mapping[str, asyncpg.Pool], *, with_facts: bool
+) -> AsyncIterator[Stores]:
+    """Open adapters on ``servers``; ``with_facts``: this process owns the embedded analytics engine if there is one."""
+    async with AsyncExitStack() as stack:
+        logs = {context: PostgresEventStore(pools[context], context) for context in CONTEXTS}
+        for log in logs.values():
+            await stack.enter_async_context(log)
+        streams = {context: AggregateStreams(log) for context, log in logs.items()}
+        for stream in streams.values():
+            stack.push_async_callback(stream.close)
+        redis = Redis.from_url(servers.redis, socket_timeout=5, socket_connect_timeout=2, max_connections=64)
+        stack.push_async_callback(redis.aclose)
+        documents = _documents(settings, servers, pools)
+        search = _search(settings, servers)
+        facts = _facts(settings, servers) if with_facts or servers.clickhouse else None
+        for store in (documents, search, facts):
+            if store is not None:
+                await store.open()
+                stack.push_async_callback(store.close)
+        calendars = RedisCalendars(redis, f"{settings.namespace}:calendars")
+        pinged: dict[str, Pinged] = {"documents": documents, "search": search, "redis": calendars}
+        yield Stores(
+            pools=pools,
+            logs=logs,
+            streams=streams,
+            timers={context: PostgresTimers(pools[context], context) for context in CONTEXTS},
+            dead_letters={context: PostgresDeadLetters(pools[context], context) for context in CONTEXTS},
+            builds={context: PostgresBuilds(pools[context], context) for context in CONTEXTS},
+            documents=documents,
+            search=search,
+            calendars=calendars,
+            facts=facts,
+            limiter=RedisLimiter(redis, f"{settings.namespace}:limits"),
+            redis=redis,
+            accounts=PostgresAccounts(pools["users"]),
+            sandbox=SandboxProvider(pools["payments"]),
+            pinged=pinged | ({"facts": facts} if facts is not None else {}),
+        )
+
+
+def _documents(
+    settings: Settings, servers: Servers, pools: Mapping[str, asyncpg.Pool]
+) -> MongoDocuments | PostgresDocuments:
+    if servers.mongo:
+        return MongoDocuments(servers.mongo, settings.namespace)
+    return PostgresDocuments(pools["bookings"])
+
+
+def _search(settings: Settings, servers: Servers) -> ElasticsearchHotels | TantivyHotels:
+    if servers.elasticsearch:
+        return ElasticsearchHotels(servers.elasticsearch, f"{settings.namespace}-")
+    return TantivyHotels(settings.data_dir / "search")
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    """Close a pool, or cut what does not end by itself."""
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
