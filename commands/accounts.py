@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
+from commands.ports import Temporary
 from domain.shared.errors import DomainError
 
 Role = Literal["guest", "hotelier", "operator", "analyst", "admin"]
@@ -18,6 +19,10 @@ class EmailTaken(DomainError):
     """An account with this e-mail address exists."""
 
     problem = "email-taken"
+
+
+class AccountsUnavailable(Temporary):
+    """The database of accounts did not answer; the same call may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key of the platform: ``access`` keys are EdDSA (PEM, published in JWKS), ``offer`` keys are HMAC."""
+    """A key of the platform.
+
+    ``access`` keys are Ed25519 private keys (PEM; their public halves are published), ``offer`` keys are Fernet keys.
+    """
 
     key_id: str
     purpose: Literal["access", "offer"]
@@ -56,7 +64,7 @@ class SigningKey:
 
 
 class Accounts(Protocol):
-    """PostgreSQL tables of the users service."""
+    """PostgreSQL tables of the users service. Every method raises AccountsUnavailable when they cannot be reached."""
 
     async def register(self, account: Account) -> None:
         """Add an account. Raises EmailTaken."""
@@ -95,6 +103,10 @@ class Accounts(Protocol):
 
     async def session_open(self, session_id: UUID, now: dt.datetime) -> bool:
         """Whether the session still runs."""
+        ...
+
+    async def end_session(self, session_id: UUID) -> None:
+        """End one session; no error if it has ended or never was."""
         ...
 
     async def end_sessions(self, account_id: UUID) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from commands.payment_provider import PaymentProvider
 from commands.ports import Answer, Clock, CommandEnvelope, NewId, Streams
@@ -26,3 +27,12 @@ Handler = Callable[[Dependencies, CommandEnvelope], Awaitable[Answer]]
 Idempotent by ``envelope.command_id``."""
 
 Handlers = Mapping[type[Command], Handler]
+
+C = TypeVar("C", bound=Command)
+
+
+def expect(command_type: type[C], envelope: CommandEnvelope) -> C:
+    """The command in ``envelope``. Raises TypeError if a handler was registered for another type than it takes."""
+    if not isinstance(envelope.command, command_type):
+        raise TypeError(f"the handler of {command_type.__name__} was given {type(envelope.command).__name__}")
+    return envelope.command

@@ -51,7 +51,7 @@ class BookingDetails(BookingEvent):
 
 
 class BookingRequested(BookingDetails, topic="bookings.v1.BookingRequested"):
-    """Somebody wants these rooms. ``payment_token`` is the provider's reference to the means of payment, no card data."""
+    """Somebody wants these rooms. ``payment_token`` is the provider's name for the means of payment, no card data."""
 
     payment_provider: str
     payment_token: str

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.shared.messages import Event
 from domain.shared.stay import Stay
 
-RefusalReason = Literal["sold_out", "restricted"]
+RefusalReason = Literal["sold_out", "restricted", "withdrawn"]
 ConfirmationRefusalReason = Literal["expired", "released", "refused", "unknown"]
 
 
@@ -89,7 +89,10 @@ class RoomsHeld(HoldEvent, topic="inventory.v1.RoomsHeld"):
 
 
 class HoldRefused(HoldEvent, topic="inventory.v1.HoldRefused"):
-    """Nothing was kept: too few rooms on ``sold_out_nights``, or a rule forbids it on ``restricted_nights``."""
+    """Nothing was kept: too few rooms on ``sold_out_nights``, or a rule forbids it on ``restricted_nights``.
+
+    Neither if the hold was ``withdrawn`` before it came.
+    """
 
     stay: Stay
     rooms: int

@@ -16,8 +16,9 @@ class PaymentCommand(Command):
 
 
 class AuthorisePayment(PaymentCommand, name="payments.AuthorisePayment"):
-    """Reserve ``amount``; answered by PaymentAuthorised, PaymentActionRequired, PaymentDeclined or (for now)
-    AuthorisationOutcomeUnknown.
+    """Reserve ``amount``.
+
+    Answered by PaymentAuthorised, PaymentActionRequired, PaymentDeclined or (for now) AuthorisationOutcomeUnknown.
     """
 
     amount: Money

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.shared.errors import InvalidCommand
 
 # ISO 4217 "minor unit" column where it is not 2.
-_EXPONENTS = {
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-}
+_WITHOUT_PLACES = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_WITH_THREE_PLACES = "BHD IQD JOD KWD LYD OMR TND"
+_EXPONENTS = {**dict.fromkeys(_WITHOUT_PLACES.split(), 0), **dict.fromkeys(_WITH_THREE_PLACES.split(), 3)}
+
+# Larger amounts are nobody's money, and a short text such as 1e999999 must not become a number of a million digits.
+_MOST_DIGITS = 18
 
 
 def exponent_of(currency: str) -> int:
@@ -38,10 +40,10 @@ class Money(BaseModel):
         """Read a decimal string such as ``"345.00"``; raises InvalidCommand on anything but an exact amount."""
         try:
             scaled = Decimal(amount).scaleb(exponent_of(currency))
-        except InvalidOperation as error:
-            raise InvalidCommand(f"{amount!r} is not a decimal amount") from error
-        if not scaled.is_finite() or scaled != scaled.to_integral_value():
-            raise InvalidCommand(f"{amount!r} is not an exact amount in {currency}")
+        except (InvalidOperation, Overflow) as error:
+            raise InvalidCommand(f"{amount[:40]!r} is not a decimal amount") from error
+        if not scaled.is_finite() or scaled.adjusted() >= _MOST_DIGITS or scaled != scaled.to_integral_value():
+            raise InvalidCommand(f"{amount[:40]!r} is not an exact amount in {currency}")
         return cls(minor=int(scaled), currency=currency)
 
     @property

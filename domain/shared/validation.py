@@ -26,7 +26,9 @@ class Problems:
         Control characters and halves of surrogate pairs are refused: stores cannot keep them.
         """
         self.require(
-            shortest <= len(value.strip()) and len(value) <= longest, field, f"must have {shortest} to {longest} characters"
+            shortest <= len(value.strip()) and len(value) <= longest,
+            field,
+            f"must have {shortest} to {longest} characters",
         )
         allowed = _LINE_BREAKS if lines else frozenset[str]()
         printable = all(unicodedata.category(char) not in {"Cc", "Cs"} or char in allowed for char in value)

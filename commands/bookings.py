@@ -1,0 +1,99 @@
+"""Handlers of the bookings service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from commands.handling import Dependencies, Handlers, expect
+from commands.ports import Answer, CommandEnvelope, Decide
+from domain.booking.commands import (
+    AwaitPayment,
+    BookingCommand,
+    CompleteCancellation,
+    ConfirmBooking,
+    RejectBooking,
+    RequestBooking,
+    RequestCancellation,
+)
+from domain.booking.decide import (
+    decide_await_payment,
+    decide_complete_cancellation,
+    decide_confirm,
+    decide_reject,
+    decide_request,
+    decide_request_cancellation,
+    payment_id_of,
+)
+from domain.booking.state import BOOKING, BookingState
+from domain.shared.money import Money
+
+
+async def request_booking(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, payment_id, status, version}."""
+    command = expect(RequestBooking, envelope)
+    payment_id = str(payment_id_of(command.booking_id))
+    return await _execute(deps, envelope, command, lambda state: decide_request(state, command), payment_id=payment_id)
+
+
+async def await_payment(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(AwaitPayment, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_await_payment(state, command))
+
+
+async def confirm_booking(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(ConfirmBooking, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_confirm(state, command))
+
+
+async def reject_booking(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(RejectBooking, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_reject(state, command))
+
+
+async def request_cancellation(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, charge, refund, version}; the price is that of the time of asking."""
+    command = expect(RequestCancellation, envelope)
+    at = envelope.metadata.at
+    return await _execute(deps, envelope, command, lambda state: decide_request_cancellation(state, command, at))
+
+
+async def complete_cancellation(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, charge, refund, version}."""
+    command = expect(CompleteCancellation, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_complete_cancellation(state, command))
+
+
+async def _execute(
+    deps: Dependencies, envelope: CommandEnvelope, command: BookingCommand, decide: Decide[BookingState], **more: Any
+) -> Answer:
+    def body(state: BookingState) -> dict[str, Any]:
+        return (
+            {"booking_id": str(command.booking_id), "status": state.status, "version": state.version}
+            | more
+            | (_settlement(state))
+        )
+
+    return await deps.streams["bookings"].execute(BOOKING, command.booking_id, decide, envelope, body=body)
+
+
+def _settlement(state: BookingState) -> dict[str, Any]:
+    if state.settlement is None:
+        return {}
+    return {"charge": _shown(state.settlement.charge), "refund": _shown(state.settlement.refund)}
+
+
+def _shown(money: Money) -> dict[str, str]:
+    return {"amount": money.amount, "currency": money.currency}
+
+
+HANDLERS: Handlers = {
+    RequestBooking: request_booking,
+    AwaitPayment: await_payment,
+    ConfirmBooking: confirm_booking,
+    RejectBooking: reject_booking,
+    RequestCancellation: request_cancellation,
+    CompleteCancellation: complete_cancellation,
+}

@@ -1,0 +1,215 @@
+"""What may be done with a booking. Pure: the state and a command in, events out; a refusal is raised.
+
+Messages of the saga may come twice and out of order: what is already so changes nothing, and what contradicts the
+outcome (confirming what was rejected) is refused, so that somebody looks at it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID, uuid5
+
+from domain.booking.commands import (
+    AwaitPayment,
+    BookingCommand,
+    CompleteCancellation,
+    ConfirmBooking,
+    RejectBooking,
+    RequestBooking,
+    RequestCancellation,
+)
+from domain.booking.events import (
+    BookingAwaitingPayment,
+    BookingCancelled,
+    BookingConfirmed,
+    BookingDetails,
+    BookingRejected,
+    BookingRequested,
+    CancellationRequested,
+)
+from domain.booking.state import BookingState, details_of
+from domain.hotel.cancellation import percent_charged, policy
+from domain.hotel.events import PaymentPolicy
+from domain.hotel.places import CURRENCIES
+from domain.hotel.pricing import total_of
+from domain.shared.errors import AlreadyExists, DomainError, IllegalTransition, NotFound
+from domain.shared.messages import Event
+from domain.shared.money import Money
+from domain.shared.validation import Problems
+
+MAX_ROOMS = 9
+MAX_GUESTS = 90
+MAX_DAYS_AHEAD = 1_100
+MAX_NIGHT_MINOR = 10**12
+DUE_NOW_PERCENT: dict[PaymentPolicy, int] = {"prepaid": 100, "deposit": 30, "at_hotel": 0}
+
+
+class AlreadyCancelled(DomainError):
+    """The booking is cancelled or about to be; nothing is left to do."""
+
+    problem = "already-cancelled"
+
+
+def payment_id_of(booking_id: UUID) -> UUID:
+    """The id of a booking's payment."""
+    return uuid5(booking_id, "payment")
+
+
+def decide_request(state: BookingState, command: RequestBooking) -> list[Event]:
+    """Take down what somebody wants to book. Raises AlreadyExists; InvalidCommand that names every wrong field."""
+    if state.details is not None:
+        raise AlreadyExists(f"booking {command.booking_id} exists already")
+    _check_request(command)
+    total = total_of(command.nightly, command.rooms, command.currency)
+    return [
+        BookingRequested(
+            booking_id=command.booking_id,
+            guest_id=command.guest_id,
+            account_id=command.account_id,
+            hotel_id=command.hotel_id,
+            room_type_id=command.room_type_id,
+            rate_plan_id=command.rate_plan_id,
+            stay=command.stay,
+            check_in_at=command.check_in_at,
+            rooms=command.rooms,
+            adults=command.adults,
+            children=command.children,
+            nightly=command.nightly,
+            total=total,
+            due_now=total.percent(DUE_NOW_PERCENT[command.payment_policy]),
+            payment_id=payment_id_of(command.booking_id),
+            payment_policy=command.payment_policy,
+            cancellation=policy(command.cancellation),
+            payment_provider=command.payment_provider,
+            payment_token=command.payment_token,
+        )
+    ]
+
+
+def decide_await_payment(state: BookingState, command: AwaitPayment) -> list[Event]:
+    """Note that the guest has to act; too late to matter once the booking has gone on. Raises NotFound."""
+    _requested(state, command)
+    if state.status != "pending":
+        return []
+    return [BookingAwaitingPayment(booking_id=command.booking_id, payment_id=command.payment_id)]
+
+
+def decide_confirm(state: BookingState, command: ConfirmBooking) -> list[Event]:
+    """Confirm, once. Raises NotFound; IllegalTransition if the booking was rejected."""
+    details = _requested(state, command)
+    if state.status == "rejected":
+        raise IllegalTransition(
+            f"booking {command.booking_id} was rejected ({state.rejection}) and cannot be confirmed"
+        )
+    if state.status in {"confirmed", "cancelled"}:
+        return []
+    return [BookingConfirmed(**details_of(details))]
+
+
+def decide_reject(state: BookingState, command: RejectBooking) -> list[Event]:
+    """Reject, once; the first reason stays. Raises NotFound; IllegalTransition if the booking was confirmed."""
+    details = _requested(state, command)
+    if state.status in {"confirmed", "cancelled"}:
+        raise IllegalTransition(f"booking {command.booking_id} is {state.status} and cannot be rejected; cancel it")
+    if state.status == "rejected":
+        return []
+    return [BookingRejected(**details_of(details), reason=command.reason)]
+
+
+def decide_request_cancellation(state: BookingState, command: RequestCancellation, now: dt.datetime) -> list[Event]:
+    """Begin to cancel a confirmed booking before its check-in, at the price of its policy at ``now``.
+
+    What is kept is never more than what was captured. Raises NotFound (also for somebody else's booking),
+    AlreadyCancelled, IllegalTransition, InvalidCommand.
+    """
+    details = _requested(state, command)
+    if command.asked_by not in {None, details.account_id}:
+        raise _unknown(command)
+    problems = Problems()
+    problems.text("reason", command.reason, 500, shortest=0, lines=True)
+    problems.refuse()
+    if state.settlement is not None:
+        raise AlreadyCancelled(f"the cancellation of booking {command.booking_id} was requested before")
+    if state.status != "confirmed":
+        raise IllegalTransition(f"only a confirmed booking can be cancelled; {command.booking_id} is {state.status}")
+    if now >= details.check_in_at:
+        raise IllegalTransition(f"the stay began at {details.check_in_at.isoformat()} and cannot be cancelled any more")
+    charge = _charge(details, now)
+    return [
+        CancellationRequested(
+            booking_id=command.booking_id,
+            hotel_id=details.hotel_id,
+            room_type_id=details.room_type_id,
+            payment_id=details.payment_id,
+            charge=charge,
+            refund=details.due_now - charge,
+            reason=command.reason,
+        )
+    ]
+
+
+def decide_complete_cancellation(state: BookingState, command: CompleteCancellation) -> list[Event]:
+    """End the cancellation that was requested, once. Raises NotFound; IllegalTransition if none was requested."""
+    details = _requested(state, command)
+    if state.status == "cancelled":
+        return []
+    if state.settlement is None:
+        raise IllegalTransition(f"nobody has asked to cancel booking {command.booking_id}")
+    return [
+        BookingCancelled(
+            **details_of(details),
+            charge=state.settlement.charge,
+            refund=state.settlement.refund,
+            reason=state.settlement.reason,
+        )
+    ]
+
+
+def _requested(state: BookingState, command: BookingCommand) -> BookingDetails:
+    if state.details is None:
+        raise _unknown(command)
+    return state.details
+
+
+def _unknown(command: BookingCommand) -> NotFound:
+    return NotFound(f"there is no booking {command.booking_id}")
+
+
+def _charge(details: BookingDetails, now: dt.datetime) -> Money:
+    by_policy = details.total.percent(percent_charged(details.cancellation, details.check_in_at, now))
+    return by_policy if by_policy.minor <= details.due_now.minor else details.due_now
+
+
+def _check_request(command: RequestBooking) -> None:
+    problems = Problems()
+    stay = command.stay
+    problems.require(
+        stay.check_in >= command.today, "check_in", f"must not be before {command.today}, today at the hotel"
+    )
+    problems.require(
+        (stay.check_in - command.today).days <= MAX_DAYS_AHEAD, "check_in", f"must be within {MAX_DAYS_AHEAD} days"
+    )
+    problems.require(
+        command.check_in_at.tzinfo is not None and abs((command.check_in_at.date() - stay.check_in).days) <= 1,
+        "check_in_at",
+        "must be an instant of the check-in date",
+    )
+    problems.between("rooms", command.rooms, 1, MAX_ROOMS)
+    problems.between("adults", command.adults, 0, MAX_GUESTS)
+    # Children may have a room of their own beside their parents' (there are such rows in real data).
+    problems.require(command.adults + command.children > 0, "adults", "must be at least 1 if there are no children")
+    problems.between("children", command.children, 0, MAX_GUESTS)
+    problems.require(
+        tuple(night.date for night in command.nightly) == stay.nights,
+        "nightly",
+        "must price each night of the stay once",
+    )
+    problems.require(
+        all(0 <= night.amount_minor <= MAX_NIGHT_MINOR for night in command.nightly),
+        "nightly",
+        "must have amounts of 0 or more",
+    )
+    problems.require(command.currency in CURRENCIES, "currency", "must be an ISO 4217 code")
+    problems.text("payment.provider", command.payment_provider, 50)
+    problems.text("payment.token", command.payment_token, 255)
+    problems.refuse()

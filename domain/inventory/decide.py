@@ -1,0 +1,292 @@
+"""What may be done with the rooms of a room type. Pure: the state and a command in, events out; a refusal is raised.
+
+No night ever has more rooms held and sold than it has on offer. Commands of sagas are answered by events, also when
+the answer is no; asked again about a hold that was answered, nothing happens.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from uuid import UUID
+
+from domain.inventory.commands import (
+    ConfirmHold,
+    ExpireHold,
+    HoldRooms,
+    OpenRoomType,
+    ReleaseHold,
+    SetAllotment,
+    SetRestrictions,
+)
+from domain.inventory.events import (
+    AllotmentSet,
+    ConfirmationRefusalReason,
+    HoldConfirmationRefused,
+    HoldConfirmed,
+    HoldExpired,
+    HoldRefused,
+    HoldReleased,
+    HoldWithdrawn,
+    NightLeft,
+    RefusalReason,
+    Restrictions,
+    RestrictionsSet,
+    RoomsHeld,
+    RoomTypeOpened,
+)
+from domain.inventory.state import Hold, HoldEnd, InventoryState
+from domain.shared.errors import AlreadyExists, DomainError, Forbidden, InvalidCommand, NotFound
+from domain.shared.messages import Event
+from domain.shared.nights import nights_between
+from domain.shared.stay import MAX_NIGHTS, Stay
+from domain.shared.validation import Problems
+
+MAX_ROOMS = 10_000
+_NIGHTS_NAMED_IN_ERRORS = 10
+_NO_CONFIRMATION: dict[HoldEnd | None, ConfirmationRefusalReason] = {
+    "expired": "expired",
+    "released": "released",
+    "withdrawn": "released",
+    "refused": "refused",
+    None: "unknown",
+}
+
+
+class AllotmentBelowSold(DomainError):
+    """More rooms are held or sold on some night than would be on offer."""
+
+    problem = "allotment-below-sold"
+
+
+def decide_open(state: InventoryState, command: OpenRoomType) -> list[Event]:
+    """Start to sell; a repetition changes nothing. Raises AlreadyExists if it is another hotel's, InvalidCommand."""
+    if state.hotel_id is not None:
+        if state.hotel_id != command.hotel_id:
+            raise AlreadyExists(f"room type {command.room_type_id} belongs to another hotel")
+        return []
+    _check_rooms(command.default_allotment)
+    return [
+        RoomTypeOpened(
+            hotel_id=command.hotel_id,
+            room_type_id=command.room_type_id,
+            default_allotment=command.default_allotment,
+            owner_id=command.owner_id,
+        )
+    ]
+
+
+def decide_set_allotment(state: InventoryState, command: SetAllotment) -> list[Event]:
+    """Offer another number of rooms; nothing happens if it is the same one.
+
+    Raises NotFound, Forbidden, InvalidCommand, AllotmentBelowSold.
+    """
+    _owned(state, command)
+    _check_rooms(command.rooms)
+    nights = nights_between(command.first_night, command.last_night)
+    short = [night for night in nights if state.taken_on(night).rooms > command.rooms]
+    if short:
+        raise AllotmentBelowSold(
+            f"{len(short)} nights have more than {command.rooms} rooms held or sold, "
+            f"{short[0]} has {state.taken_on(short[0]).rooms}",
+            errors=tuple(
+                ("rooms", f"must be at least {state.taken_on(night).rooms} on {night}")
+                for night in short[:_NIGHTS_NAMED_IN_ERRORS]
+            ),
+        )
+    if all(state.allotment(night) == command.rooms for night in nights):
+        return []
+    return [
+        AllotmentSet(
+            hotel_id=command.hotel_id,
+            room_type_id=command.room_type_id,
+            nights=tuple(
+                NightLeft(
+                    date=night,
+                    rooms_left=command.rooms - state.taken_on(night).rooms,
+                    allotment=command.rooms,
+                    closed=state.restrictions_on(night).closed,
+                )
+                for night in nights
+            ),
+        )
+    ]
+
+
+def decide_set_restrictions(state: InventoryState, command: SetRestrictions) -> list[Event]:
+    """Forbid or allow; what is held or sold stays so. Raises NotFound, Forbidden, InvalidCommand."""
+    _owned(state, command)
+    rules = command.restrictions
+    _check_restrictions(rules)
+    nights = nights_between(command.first_night, command.last_night)
+    if all(state.restrictions_on(night) == rules for night in nights):
+        return []
+    return [
+        RestrictionsSet(
+            hotel_id=command.hotel_id,
+            room_type_id=command.room_type_id,
+            restrictions=rules,
+            nights=tuple(state.night(night).model_copy(update={"closed": rules.closed}) for night in nights),
+        )
+    ]
+
+
+def decide_hold(state: InventoryState, command: HoldRooms) -> list[Event]:
+    """Keep rooms: all of them on every night, or none. Raises InvalidCommand for less than one room.
+
+    A room type that is not for sale (not opened, or another hotel's) is sold out.
+    """
+    end = state.ended.get(command.hold_id)
+    if command.hold_id in state.held or command.hold_id in state.sold or end not in {None, "withdrawn"}:
+        return []
+    if command.rooms < 1:
+        raise InvalidCommand("a hold is for at least one room", errors=(("rooms", "must be at least 1"),))
+    if end == "withdrawn":
+        return [_refusal(command, "withdrawn")]
+    nights = command.stay.nights
+    for_sale = state.hotel_id == command.hotel_id
+    sold_out = tuple(night for night in nights if not for_sale or state.rooms_left(night) < command.rooms)
+    restricted = _restricted_nights(state, command.stay) if for_sale else ()
+    if sold_out or restricted:
+        reason: RefusalReason = "restricted" if restricted else "sold_out"
+        return [_refusal(command, reason, sold_out, restricted)]
+    return [
+        RoomsHeld(
+            hotel_id=command.hotel_id,
+            room_type_id=command.room_type_id,
+            hold_id=command.hold_id,
+            booking_id=command.booking_id,
+            stay=command.stay,
+            rooms=command.rooms,
+            expires_at=command.expires_at,
+            nights=_nights_after(state, nights, -command.rooms),
+        )
+    ]
+
+
+def decide_confirm(state: InventoryState, command: ConfirmHold) -> list[Event]:
+    """Sell what is held, as long as it is held, however late; otherwise say once that it is gone."""
+    identity = _identity(command)
+    if command.hold_id in state.held:
+        return [HoldConfirmed(**identity)]
+    if command.hold_id in state.sold or command.hold_id in state.unconfirmed:
+        return []
+    return [HoldConfirmationRefused(**identity, reason=_NO_CONFIRMATION[state.ended.get(command.hold_id)])]
+
+
+def decide_release(state: InventoryState, command: ReleaseHold) -> list[Event]:
+    """Free what is held or sold. A hold that has not come yet is withdrawn; one that has ended stays as it ended."""
+    identity = _identity(command)
+    if command.hold_id in state.ended:
+        return []
+    sold = command.hold_id in state.sold
+    hold = state.sold.get(command.hold_id) or state.held.get(command.hold_id)
+    if hold is None:
+        return [HoldWithdrawn(**identity, reason=command.reason)]
+    return [
+        HoldReleased(
+            **identity,
+            stay=hold.stay,
+            rooms=hold.rooms,
+            nights=_nights_after(state, hold.stay.nights, hold.rooms),
+            after_confirmation=sold,
+            reason=command.reason,
+        )
+    ]
+
+
+def decide_expire(state: InventoryState, command: ExpireHold) -> list[Event]:
+    """Free what is still held; nothing happens to what was sold or has ended."""
+    hold: Hold | None = state.held.get(command.hold_id)
+    if hold is None:
+        return []
+    return [
+        HoldExpired(
+            hotel_id=command.hotel_id,
+            room_type_id=command.room_type_id,
+            hold_id=command.hold_id,
+            booking_id=hold.booking_id,
+            stay=hold.stay,
+            rooms=hold.rooms,
+            nights=_nights_after(state, hold.stay.nights, hold.rooms),
+        )
+    ]
+
+
+def _owned(state: InventoryState, command: SetAllotment | SetRestrictions) -> None:
+    if state.hotel_id is None or state.hotel_id != command.hotel_id:
+        raise NotFound(f"hotel {command.hotel_id} has no room type {command.room_type_id}")
+    if command.asked_by not in {None, state.owner_id}:
+        raise Forbidden("this room type belongs to another hotelier")
+
+
+def _check_rooms(rooms: int) -> None:
+    problems = Problems()
+    problems.between("rooms", rooms, 0, MAX_ROOMS)
+    problems.refuse()
+
+
+def _check_restrictions(rules: Restrictions) -> None:
+    problems = Problems()
+    shortest, longest = rules.min_nights or 1, rules.max_nights or MAX_NIGHTS
+    for field, nights in (("min_nights", rules.min_nights), ("max_nights", rules.max_nights)):
+        if nights is not None:
+            problems.between(field, nights, 1, MAX_NIGHTS)
+    problems.require(shortest <= longest, "max_nights", "must not be less than min_nights")
+    problems.refuse()
+
+
+def _restricted_nights(state: InventoryState, stay: Stay) -> tuple[dt.date, ...]:
+    nights = stay.nights
+    restricted = {night for night in nights if state.restrictions_on(night).closed}
+    arrival, departure = state.restrictions_on(stay.check_in), state.restrictions_on(stay.check_out)
+    if (
+        arrival.closed_to_arrival
+        or (arrival.min_nights is not None and len(nights) < arrival.min_nights)
+        or (arrival.max_nights is not None and len(nights) > arrival.max_nights)
+    ):
+        restricted.add(stay.check_in)
+    if departure.closed_to_departure:
+        restricted.add(stay.check_out)
+    return tuple(sorted(restricted))
+
+
+def _refusal(
+    command: HoldRooms,
+    reason: RefusalReason,
+    sold_out: tuple[dt.date, ...] = (),
+    restricted: tuple[dt.date, ...] = (),
+) -> HoldRefused:
+    return HoldRefused(
+        hotel_id=command.hotel_id,
+        room_type_id=command.room_type_id,
+        hold_id=command.hold_id,
+        booking_id=command.booking_id,
+        stay=command.stay,
+        rooms=command.rooms,
+        reason=reason,
+        sold_out_nights=sold_out,
+        restricted_nights=restricted,
+    )
+
+
+def _nights_after(state: InventoryState, nights: Sequence[dt.date], freed: int) -> tuple[NightLeft, ...]:
+    """The nights with ``freed`` rooms more (less, if negative) than now."""
+    return tuple(
+        NightLeft(
+            date=night,
+            rooms_left=state.rooms_left(night) + freed,
+            allotment=state.allotment(night),
+            closed=state.restrictions_on(night).closed,
+        )
+        for night in nights
+    )
+
+
+def _identity(command: ConfirmHold | ReleaseHold) -> dict[str, UUID]:
+    return {
+        "hotel_id": command.hotel_id,
+        "room_type_id": command.room_type_id,
+        "hold_id": command.hold_id,
+        "booking_id": command.booking_id,
+    }
