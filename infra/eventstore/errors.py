@@ -1,0 +1,47 @@
+"""What can go wrong with the event store itself, as opposed to what the domain refuses."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from commands.ports import Temporary
+
+
+class EventStoreUnavailable(Temporary):
+    """PostgreSQL did not answer, or this process is closing its store. Nothing was stored; try again later."""
+
+
+class CommitOutcomeUnknown(Temporary):
+    """The connection was lost during a commit and the server has not come back to be asked what became of it.
+
+    Repeat the command under the same id: its inbox row keeps it from taking effect twice.
+    """
+
+
+class UnreadableEvent(Exception):
+    """A stored event is not what this version of the code expects; the text names it and what is wrong with it."""
+
+    def __init__(self, context: str, stream_id: UUID, version: int, topic: str, cause: Exception) -> None:
+        super().__init__(
+            f"{context}: event {version} of stream {stream_id} is stored as {topic} and cannot be read "
+            f"({type(cause).__name__}: {cause}); declare an upcaster from that topic, or restore the class"
+        )
+
+
+class LogOfAnotherServer(Exception):
+    """The log carries transaction ids that this PostgreSQL server has not given out yet.
+
+    That happens when a logical dump is restored into a new server: readers would wait for those transactions for ever.
+    """
+
+    def __init__(self, context: str, newest: int, current: int) -> None:
+        super().__init__(
+            f"the log of {context!r} has events of transaction {newest}, but this server is only at {current}: it was "
+            f"restored from a logical dump of another server. Stop this server, run "
+            f"`pg_resetwal --next-transaction-id={newest + 1}` on its data directory, and start again; "
+            f"or restore a physical backup"
+        )
+
+
+class LeadershipLost(Temporary):
+    """The session that held a lock has ended, so somebody else may hold it by now: stop acting as its holder."""

@@ -1,0 +1,110 @@
+"""Locks that belong to a session: held by one process at a time, and freed by PostgreSQL when that process dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from infra.eventstore.errors import LeadershipLost
+
+_TAKE = "SELECT pg_advisory_lock(hashtextextended($1, 0))"
+_TRY = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))"
+_FREE = "SELECT pg_advisory_unlock(hashtextextended($1, 0))"
+# A statement that waits keeps its snapshot, which keeps vacuum from its work: so it is begun again now and then.
+_PATIENCE = "SET lock_timeout = '5s'"
+_HEARTBEAT_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def leader_lock(pool: asyncpg.Pool, name: str) -> AsyncIterator[None]:
+    """Wait until no other session holds ``name``, then hold it while the body runs.
+
+    When the session ends before the body does, the body is cancelled at once and LeadershipLost is raised from here.
+    """
+    async with pool.acquire() as connection:
+        await connection.execute(_PATIENCE)
+        try:
+            while not await _taken(connection, name):
+                pass
+        finally:
+            if not connection.is_closed():
+                await connection.execute("RESET lock_timeout")
+        async with _held(connection, name):
+            yield
+
+
+@asynccontextmanager
+async def try_lock(pool: asyncpg.Pool, name: str) -> AsyncIterator[bool]:
+    """Hold ``name`` while the body runs if it is free: yields whether it is held. Otherwise like ``leader_lock``."""
+    async with pool.acquire() as connection:
+        if not await connection.fetchval(_TRY, name):
+            yield False
+            return
+        async with _held(connection, name):
+            yield True
+
+
+@asynccontextmanager
+async def watched(connection: asyncpg.pool.PoolConnectionProxy) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when ``connection`` breaks; it is probed, so that a silent break is noticed too."""
+    broken = asyncio.Event()
+
+    def note(_: object) -> None:
+        broken.set()
+
+    async def probe() -> None:
+        while not broken.is_set():
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            try:
+                await connection.execute("SELECT 1", timeout=_HEARTBEAT_SECONDS)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+                broken.set()
+
+    connection.add_termination_listener(note)
+    probing = asyncio.create_task(probe(), name="probe of a session")
+    try:
+        yield broken
+    finally:
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+        connection.remove_termination_listener(note)
+
+
+async def _taken(connection: asyncpg.pool.PoolConnectionProxy, name: str) -> bool:
+    try:
+        await connection.execute(_TAKE, name)
+    except asyncpg.LockNotAvailableError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def _held(connection: asyncpg.pool.PoolConnectionProxy, name: str) -> AsyncIterator[None]:
+    holder = asyncio.current_task()
+    if holder is None:
+        raise RuntimeError("a lock is held by a task; there is none")
+    lost = False
+
+    async def tell(broken: asyncio.Event) -> None:
+        nonlocal lost
+        await broken.wait()
+        lost = True
+        holder.cancel()
+
+    async with watched(connection) as broken:
+        telling = asyncio.create_task(tell(broken), name=f"watch of the lock {name}")
+        try:
+            yield
+        except asyncio.CancelledError:
+            # Like asyncio.timeout: only a cancellation that is ours becomes an error, somebody else's stays one.
+            if lost and holder.uncancel() == 0:
+                raise LeadershipLost(f"the session that held the lock {name!r} has ended") from None
+            raise
+        finally:
+            telling.cancel()
+            if not connection.is_closed():
+                await connection.execute(_FREE, name)

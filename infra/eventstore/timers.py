@@ -1,0 +1,48 @@
+"""Durable timers: implements ``commands.ports.Timers``. They are set and cancelled by commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from commands.ports import DueTimer
+from infra.eventstore.envelopes import decode_envelope
+from infra.eventstore.sql import in_schema
+
+_CLAIM = """
+UPDATE @timers AS t SET claimed_until = $1::timestamptz + interval '30 s'
+FROM (SELECT timer_id FROM @timers
+      WHERE due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
+      ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) AS due
+WHERE t.timer_id = due.timer_id
+RETURNING t.timer_id, t.due_at, t.command"""
+
+# Setting a timer anew takes its claim away, so that this leaves it alone.
+_DONE = "DELETE FROM @timers WHERE timer_id = $1 AND due_at = $2 AND claimed_until IS NOT NULL"
+_NEXT = "SELECT min(due_at) FROM @timers WHERE claimed_until IS NULL OR claimed_until <= now()"
+
+
+class PostgresTimers:
+    """The table ``timers`` of one context."""
+
+    def __init__(self, pool: asyncpg.Pool, context: str) -> None:
+        self._pool = pool
+        self._context = context
+
+    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer]:
+        """Claim timers that are due for 30 s, oldest first; see the port."""
+        rows = await self._pool.fetch(in_schema(_CLAIM, self._context), now, limit)
+        due = [DueTimer(UUID(bytes=row[0].bytes), row[1], decode_envelope(row[2])) for row in rows]
+        return sorted(due, key=lambda timer: timer.due_at)
+
+    async def done(self, timer: DueTimer) -> None:
+        """Forget a delivered timer, unless it was set anew meanwhile."""
+        await self._pool.execute(in_schema(_DONE, self._context), timer.timer_id, timer.due_at)
+
+    async def next_due(self) -> dt.datetime | None:
+        """When the next unclaimed timer is due; None if there is none."""
+        due: dt.datetime | None = await self._pool.fetchval(in_schema(_NEXT, self._context))
+        return due
