@@ -1,0 +1,251 @@
+"""One feed over one context: run by run, retried, parked, checkpointed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import structlog
+
+from commands.ports import (
+    Checkpoint,
+    Clock,
+    Commit,
+    ConcurrencyConflict,
+    DeadLetters,
+    EventStore,
+    Feed,
+    LogRun,
+    Metadata,
+    NewId,
+    Position,
+    RecordedEvent,
+    Temporary,
+)
+from infra.messaging.parking import event_letter, follower_letter
+from infra.messaging.progress import FeedState, Progress
+from infra.messaging.retries import FeedRetries
+from infra.messaging.sources import Source
+from infra.messaging.stats import Stats
+from infra.messaging.wire import CloudEvent
+
+log = structlog.get_logger(__name__)
+
+IDLE_SECONDS = 5.0
+QUIET_CHECKPOINT_SECONDS = 1.0
+ALL_LETTERS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a feed keeps its checkpoints and dead letters, and what its runners share."""
+
+    store: EventStore
+    dead_letters: DeadLetters
+    clock: Clock
+    new_id: NewId
+    retries: FeedRetries
+    stats: Stats
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What came of retrying a parked stream: how many letters were handled, and the error that stopped it, if any."""
+
+    handled: int
+    error: str | None
+
+
+class FeedRunner:
+    """Follows one source. The feed's other contexts have runners of their own."""
+
+    def __init__(self, feed: Feed, context: str, home: Home, source: Source, progress: Progress) -> None:
+        self._feed = feed
+        self._context = context
+        self._home = home
+        self._source = source
+        self._progress = progress
+        self._position = Position(0, 0)
+        self._stored = Position(0, 0)
+        self._stored_at = 0.0
+        self._parked: set[object] = set()
+        self._known_bad: dict[tuple[str, str], float] = {}
+        self._at_work = asyncio.Lock()  # runs and operators' retries exclude each other: streams stay in order
+
+    async def run(self) -> None:
+        """Follow the source until cancelled. Whatever fails outside of the feed's handler is waited out."""
+        failures = 0
+        while True:
+            try:
+                await self._resume()
+                while True:
+                    await self._step()
+                    failures = 0
+            except Exception as error:  # noqa: BLE001 - a runner must outlive any failure of store, source or broker
+                failures += 1
+                self._trouble("waiting" if isinstance(error, Temporary | OSError) else "failed", error)
+                log.warning("feed_interrupted", feed=self._feed.name, context=self._context, error=repr(error))
+                await asyncio.sleep(self._home.retries.wait(failures))
+
+    async def retry(self, stream_id: object) -> Retried:
+        """Hand the stream's parked events to the feed again, oldest first, until one fails or none is left."""
+        async with self._at_work:
+            letters = [
+                letter
+                for letter in await self._home.dead_letters.list(self._feed.name, ALL_LETTERS)
+                if letter.stream_id == stream_id and letter.context == self._context
+            ]
+            letters.sort(key=lambda letter: letter.position or Position(0, 0))
+            for done, letter in enumerate(letters):
+                recorded = CloudEvent.model_validate(letter.message).recorded()
+                try:
+                    await self._handle(Position(0, 0), recorded.position, (recorded,), checkpoint=self._position)
+                except Exception as error:  # noqa: BLE001 - whatever the feed raises is the operator's answer
+                    again = event_letter(self._feed.name, recorded, error, letter.attempts + 1, self._home.clock.now())
+                    await self._home.dead_letters.park(again)
+                    return Retried(done, again.error)
+                await self._home.dead_letters.remove(letter.letter_id)
+            self._parked.discard(stream_id)
+            return Retried(len(letters), None)
+
+    async def _resume(self) -> None:
+        self._parked = set(await self._home.dead_letters.parked_streams(self._feed.name))
+        self._position = self._stored = await self._home.store.checkpoint(self._feed.name, self._context)
+        self._settled()
+
+    async def _step(self) -> None:
+        pending = self._position > self._stored
+        run = await self._source.next(self._position, QUIET_CHECKPOINT_SECONDS if pending else IDLE_SECONDS)
+        async with self._at_work:
+            if run is not None:
+                await self._take(run)
+                self._settled()
+            elif pending:
+                await self._store_checkpoint()
+
+    async def _take(self, run: LogRun) -> None:
+        events = await self._park_followers(run.events)
+        if events:
+            await self._as_one(LogRun(run.context, run.prev, run.position, tuple(events)))
+        self._position = run.position
+        if self._feed.commits_checkpoint and events:
+            self._stored_at = monotonic()
+        # Nobody waits for events that the feed does not take, so their checkpoint may come a little later.
+        if self._position > self._stored and (run.events or monotonic() - self._stored_at >= QUIET_CHECKPOINT_SECONDS):
+            await self._store_checkpoint()
+
+    async def _as_one(self, run: LogRun) -> None:
+        if len(run.events) > 1:
+            try:
+                await self._patiently(run.prev, run.position, run.events)
+            except Exception as error:  # noqa: BLE001 - the culprit is looked for among the events
+                self._trouble("retrying", error)
+            else:
+                return
+        prev = run.prev
+        for index, recorded in enumerate(run.events):
+            last = index == len(run.events) - 1
+            position = run.position if last else recorded.position
+            if await self._park_followers((recorded,)):
+                await self._single(prev, position, recorded)
+            prev = self._position = position
+
+    async def _single(self, prev: Position, position: Position, recorded: RecordedEvent) -> None:
+        """Handle one event, or park it when its retries are used up."""
+        delays = self._home.retries.delays
+        for attempt in range(1, len(delays) + 2):
+            try:
+                await self._patiently(prev, position, (recorded,))
+            except Exception as error:  # noqa: BLE001 - every failure of a handler is parked with its traceback
+                self._trouble("retrying", error)
+                kind = (recorded.event.topic, type(error).__qualname__)
+                hopeless = self._known_bad.get(kind, 0.0) > monotonic()
+                if attempt > len(delays) or hopeless:
+                    self._known_bad[kind] = monotonic() + self._home.retries.known_bad
+                    await self._park(recorded, error, attempt)
+                    self._position = position
+                    await self._store_checkpoint()
+                    return
+                await asyncio.sleep(delays[attempt - 1])
+            else:
+                return
+
+    async def _patiently(self, prev: Position, position: Position, events: Sequence[RecordedEvent]) -> None:
+        """Handle; wait out what is temporary, run lost races again."""
+        away = conflicts = 0
+        while True:
+            try:
+                await self._handle(prev, position, events, checkpoint=position)
+            except Temporary as error:
+                away += 1
+                self._trouble("waiting", error)
+                await asyncio.sleep(self._home.retries.wait(away))
+            except ConcurrencyConflict as error:
+                conflicts += 1
+                self._trouble("retrying", error)
+                if conflicts > self._home.retries.conflicts:
+                    raise
+                await asyncio.sleep(0.005 * conflicts)
+            else:
+                return
+
+    async def _handle(
+        self, prev: Position, position: Position, events: Sequence[RecordedEvent], *, checkpoint: Position
+    ) -> None:
+        run = LogRun(self._context, prev, position, tuple(events))
+        await self._feed.handle(run, Checkpoint(self._feed.name, self._context, checkpoint))
+        if self._feed.commits_checkpoint:
+            self._stored = checkpoint
+        self._progress.handled_some(len(events), self._home.clock.now())
+        self._count("feed_events", len(events))
+
+    async def _park_followers(self, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+        """Park events of parked streams behind what is parked; the others are returned."""
+        if self._parked.isdisjoint(recorded.stream_id for recorded in events):
+            return events
+        # An operator may have discarded letters meanwhile, perhaps in another process.
+        self._parked = set(await self._home.dead_letters.parked_streams(self._feed.name))
+        free = []
+        for recorded in events:
+            if recorded.stream_id in self._parked:
+                letter = follower_letter(self._feed.name, recorded, self._home.clock.now())
+                await self._home.dead_letters.park(letter)
+                self._parked_one()
+            else:
+                free.append(recorded)
+        return free
+
+    async def _park(self, recorded: RecordedEvent, error: Exception, attempts: int) -> None:
+        letter = event_letter(self._feed.name, recorded, error, attempts, self._home.clock.now())
+        await self._home.dead_letters.park(letter)
+        self._parked.add(recorded.stream_id)
+        self._parked_one()
+        log.error("event_parked", feed=self._feed.name, event_id=str(recorded.event_id), error=letter.error)
+
+    async def _store_checkpoint(self) -> None:
+        now = self._home.clock.now()
+        await self._home.store.commit(
+            Commit(
+                Metadata(correlation_id=self._home.new_id(), actor="system", at=now),
+                checkpoints=(Checkpoint(self._feed.name, self._context, self._position),),
+            )
+        )
+        self._stored = self._position
+        self._stored_at = monotonic()
+
+    def _settled(self) -> None:
+        self._progress.states[self._context] = "running"
+        self._progress.positions[self._context] = self._position
+
+    def _trouble(self, state: FeedState, error: Exception) -> None:
+        self._progress.troubled(self._context, state, error)
+        self._count("feed_failures")
+
+    def _parked_one(self) -> None:
+        self._progress.parked += 1
+        self._count("feed_parked")
+
+    def _count(self, name: str, amount: int = 1) -> None:
+        self._home.stats.count(name, amount, feed=self._feed.name, context=self._context)
