@@ -1,12 +1,14 @@
 """Booking pages and lists: one document per booking, as of the last event.
 
 Shape: ``{booking_id, guest_id, account_id, hotel_id, room_type_id, rate_plan_id, status, reason, check_in, check_out,
-rooms, adults, children, total: {amount, currency}, charge, refund, payment_id, created_at, updated_at, version}``.
+rooms, adults, children, total: {amount, currency}, due_now, payment_policy, payment_id, charge, refund, created_at,
+updated_at, version}``. ``version`` is that of the stream. A cancellation that is under way is not a status of its own.
 Names and addresses are not in it: they stay with the users service.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,8 +17,10 @@ from domain.booking.events import (
     BookingAwaitingPayment,
     BookingCancelled,
     BookingConfirmed,
+    BookingDetails,
     BookingRejected,
     BookingRequested,
+    CancellationRequested,
 )
 from domain.shared.money import Money
 from projections.ports import Document
@@ -28,13 +32,25 @@ def money(amount: Money) -> Document:
     return {"amount": amount.amount, "currency": amount.currency}
 
 
+def instant(at: dt.datetime) -> str:
+    """An instant as the contract shows it, in UTC and always equally long, so that texts sort like the instants."""
+    return at.astimezone(dt.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 class BookingPages(DocumentProjection):
     """Keyed by booking_id."""
 
     name = "booking_pages"
     version = 1
     service = "bookings"
-    takes = (BookingRequested, BookingAwaitingPayment, BookingConfirmed, BookingRejected, BookingCancelled)
+    takes = (
+        BookingRequested,
+        BookingAwaitingPayment,
+        BookingConfirmed,
+        BookingRejected,
+        CancellationRequested,
+        BookingCancelled,
+    )
 
     def keys(self, recorded: RecordedEvent) -> Iterable[str]:
         """Every booking event names its booking."""
@@ -43,11 +59,14 @@ class BookingPages(DocumentProjection):
 
     def apply(self, document: Document | None, recorded: RecordedEvent) -> Document | None:
         """See Projection."""
-        at = recorded.metadata.at.isoformat()
-        page = (document or {}) | {"updated_at": at, "version": recorded.version}
+        at = instant(recorded.metadata.at)
+        page = {"reason": None, "charge": None, "refund": None, "created_at": at}
+        page |= (document or {}) | {"updated_at": at, "version": recorded.version}
+        if isinstance(recorded.event, BookingDetails):
+            page |= _details(recorded.event)
         match recorded.event:
-            case BookingRequested() as event:
-                return page | _requested(event) | {"created_at": at}
+            case BookingRequested():
+                return page | {"status": "pending"}
             case BookingAwaitingPayment():
                 return page | {"status": "awaiting_payment"}
             case BookingConfirmed():
@@ -59,18 +78,15 @@ class BookingPages(DocumentProjection):
         return page
 
 
-def _requested(event: BookingRequested) -> Document:
-    identifiers = ("booking_id", "guest_id", "account_id", "hotel_id", "room_type_id", "rate_plan_id")
+def _details(event: BookingDetails) -> Document:
+    identifiers = ("booking_id", "guest_id", "account_id", "hotel_id", "room_type_id", "rate_plan_id", "payment_id")
     return {name: str(getattr(event, name)) for name in identifiers} | {
-        "status": "pending",
-        "reason": None,
         "check_in": event.stay.check_in.isoformat(),
         "check_out": event.stay.check_out.isoformat(),
         "rooms": event.rooms,
         "adults": event.adults,
         "children": event.children,
         "total": money(event.total),
-        "charge": None,
-        "refund": None,
-        "payment_id": None,
+        "due_now": money(event.due_now),
+        "payment_policy": event.payment_policy,
     }

@@ -1,12 +1,15 @@
 """Hotel search: one document per hotel, as ``SearchStore`` describes it.
 
-Besides what is searched a document keeps ``rooms_left`` (room type -> night -> rooms, only where it differs from the
-room type's default) and ``default_rooms``, from which ``sold_out`` is made: the nights on which no room type has a
-room. ``listed`` is false until the hotel itself is known, because inventory may be heard of first.
+Besides what is searched a document keeps, for itself, what that is made from: ``_prices`` (rate plan -> night -> minor
+units), ``_default_rooms`` (room type -> rooms on every night that was not counted) and ``_rooms_left`` (room type ->
+night -> rooms, where it differs from the default). Nights before an event are forgotten when it is applied, so that a
+document does not grow for ever. ``listed`` is false until the hotel itself is known, because inventory may be heard of
+first.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -53,6 +56,7 @@ class HotelSearch(DocumentProjection):
     def apply(self, document: Document | None, recorded: RecordedEvent) -> Document | None:
         """See Projection."""
         hotel = document or _unlisted()
+        day = recorded.metadata.at.date()
         match recorded.event:
             case HotelOpened() as event:
                 details = hotel_details(event) | {"hotel_id": str(event.hotel_id), "listed": True}
@@ -62,12 +66,12 @@ class HotelSearch(DocumentProjection):
             case RoomTypeAdded() as event:
                 return hotel | {"max_guests": max(hotel["max_guests"], event.max_adults + event.max_children)}
             case PricesSet() as event:
-                return _priced(hotel, event)
+                return _priced(hotel, event, day)
             case RoomTypeOpened() as event:
-                rooms = hotel["default_rooms"] | {str(event.room_type_id): event.default_allotment}
-                return _with_sold_out(hotel | {"default_rooms": rooms}, None)
+                rooms = hotel["_default_rooms"] | {str(event.room_type_id): event.default_allotment}
+                return _with_nights(hotel | {"_default_rooms": rooms})
             case AllotmentSet() | RestrictionsSet() | RoomsHeld() | HoldReleased() | HoldExpired() as event:
-                return _counted(hotel, event)
+                return _counted(hotel, event, day)
         return hotel
 
 
@@ -77,47 +81,52 @@ def _unlisted() -> Document:
         "rating": None,
         "from_price": None,
         "max_guests": 0,
-        "lowest": {},
-        "default_rooms": {},
-        "rooms_left": {},
         "sold_out": [],
+        "open_by_default": False,
+        "open_nights": [],
+        "_prices": {},
+        "_default_rooms": {},
+        "_rooms_left": {},
     }
 
 
-def _priced(hotel: Document, event: PricesSet) -> Document:
-    """``from_price`` is the lowest nightly price of any rate plan, as of the last time that its prices were set."""
-    lowest = min((night.amount_minor for night in event.nights), default=None)
-    if lowest is None:
-        return hotel
-    by_plan = hotel["lowest"] | {str(event.rate_plan_id): lowest / 10 ** exponent_of(event.currency)}
-    return hotel | {"lowest": by_plan, "from_price": min(by_plan.values())}
+def _priced(hotel: Document, event: PricesSet, day: dt.date) -> Document:
+    """``from_price`` is the lowest price of any night from the day on which prices were last set."""
+    key, today = str(event.rate_plan_id), day.isoformat()
+    changed = {night.date.isoformat(): night.amount_minor for night in event.nights}
+    prices = hotel["_prices"] | {key: hotel["_prices"].get(key, {}) | changed}
+    prices = {plan: _from(today, nights) for plan, nights in prices.items()}
+    lowest = min((price for nights in prices.values() for price in nights.values()), default=None)
+    from_price = None if lowest is None else lowest / 10 ** exponent_of(event.currency)
+    return hotel | {"_prices": prices, "from_price": from_price}
 
 
-def _counted(hotel: Document, event: Any) -> Document:
-    room_type = str(event.room_type_id)
-    left = dict(hotel["rooms_left"].get(room_type, {}))
-    default = hotel["default_rooms"].get(room_type)
-    for night in event.nights:
-        rooms = 0 if night.closed else night.rooms_left
-        if rooms == default:
-            left.pop(night.date.isoformat(), None)
-        else:
-            left[night.date.isoformat()] = rooms
-    changed = hotel | {"rooms_left": hotel["rooms_left"] | {room_type: left}}
-    return _with_sold_out(changed, {night.date.isoformat() for night in event.nights})
+def _counted(hotel: Document, event: Any, day: dt.date) -> Document:
+    key = str(event.room_type_id)
+    default = hotel["_default_rooms"].get(key)
+    counted = {night.date.isoformat(): 0 if night.closed else night.rooms_left for night in event.nights}
+    left = hotel["_rooms_left"].get(key, {}) | counted
+    left = {night: rooms for night, rooms in left.items() if rooms != default}
+    return _with_nights(hotel | {"_rooms_left": hotel["_rooms_left"] | {key: _from(day.isoformat(), left)}})
 
 
-def _with_sold_out(hotel: Document, nights: set[str] | None) -> Document:
-    """``sold_out`` again for ``nights`` (None: for all that differ from the default)."""
-    left: dict[str, dict[str, int]] = hotel["rooms_left"]
-    if nights is None:
-        nights = {night for by_night in left.values() for night in by_night}
-        sold_out: set[str] = set()
-    else:
-        sold_out = set(hotel["sold_out"]) - nights
-    room_types = hotel["default_rooms"].keys() | left.keys()
-    for night in nights:
-        rooms = (left.get(key, {}).get(night, hotel["default_rooms"].get(key, 0)) for key in room_types)
-        if all(count <= 0 for count in rooms):
-            sold_out.add(night)
-    return hotel | {"sold_out": sorted(sold_out)}
+def _with_nights(hotel: Document) -> Document:
+    """The hotel with the nights on which no room type has a room, or, if none has rooms by default, those with one."""
+    defaults: dict[str, int] = hotel["_default_rooms"]
+    left: dict[str, dict[str, int]] = hotel["_rooms_left"]
+    room_types = defaults.keys() | left.keys()
+
+    def free(night: str) -> bool:
+        return any(left.get(key, {}).get(night, defaults.get(key, 0)) > 0 for key in room_types)
+
+    nights = sorted({night for by_night in left.values() for night in by_night})
+    open_by_default = any(rooms > 0 for rooms in defaults.values())
+    return hotel | {
+        "sold_out": [night for night in nights if not free(night)],
+        "open_by_default": open_by_default,
+        "open_nights": [] if open_by_default else [night for night in nights if free(night)],
+    }
+
+
+def _from(today: str, nights: dict[str, int]) -> dict[str, int]:
+    return {night: value for night, value in nights.items() if night >= today}

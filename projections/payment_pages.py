@@ -2,7 +2,8 @@
 
 Shape: ``{payment_id, booking_id, status, amount, captured, refunded, provider, action_url, reason, created_at,
 updated_at, version}``; status is one of requested, requires_action, authorised, declined, unknown, captured, voided,
-refunded, partially_refunded.
+refunded, partially_refunded. Intents change no status: only what the provider answered does. A payment may be voided
+before it is requested; then its page begins without amount and provider.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from commands.ports import RecordedEvent
 from domain.payment.events import (
     AuthorisationOutcomeUnknown,
+    CaptureRequested,
     PaymentActionRequired,
     PaymentAuthorised,
     PaymentCaptured,
@@ -20,9 +22,11 @@ from domain.payment.events import (
     PaymentRefunded,
     PaymentRequested,
     PaymentVoided,
+    RefundRequested,
+    VoidRequested,
 )
 from domain.shared.money import Money
-from projections.booking_pages import money
+from projections.booking_pages import instant, money
 from projections.ports import Document
 from projections.projection import DocumentProjection
 
@@ -42,6 +46,9 @@ class PaymentPages(DocumentProjection):
         PaymentCaptured,
         PaymentVoided,
         PaymentRefunded,
+        CaptureRequested,
+        VoidRequested,
+        RefundRequested,
     )
 
     def keys(self, recorded: RecordedEvent) -> Iterable[str]:
@@ -51,40 +58,39 @@ class PaymentPages(DocumentProjection):
 
     def apply(self, document: Document | None, recorded: RecordedEvent) -> Document | None:
         """See Projection."""
-        at = recorded.metadata.at.isoformat()
-        page = (document or {}) | {"updated_at": at, "version": recorded.version, "action_url": None}
-        match recorded.event:
-            case PaymentRequested() as event:
-                return page | _requested(event) | {"created_at": at}
-            case PaymentActionRequired() as event:
+        event: Any = recorded.event
+        at = instant(recorded.metadata.at)
+        page = (document or _unrequested(event) | {"created_at": at}) | {"updated_at": at, "version": recorded.version}
+        match event:
+            case PaymentRequested():
+                nothing = money(Money.zero(event.amount.currency))
+                known = {"amount": money(event.amount), "captured": nothing, "refunded": nothing}
+                return page | known | {"status": "requested", "provider": event.provider}
+            case PaymentActionRequired():
                 action = f"/v1/payments/{event.payment_id}/action"
                 return page | {"status": "requires_action", "action_url": action}
             case PaymentAuthorised():
-                return page | {"status": "authorised"}
-            case PaymentDeclined() as event:
-                return page | {"status": "declined", "reason": event.reason}
+                return page | {"status": "authorised", "action_url": None}
+            case PaymentDeclined():
+                return page | {"status": "declined", "reason": event.reason, "action_url": None}
             case AuthorisationOutcomeUnknown():
-                return page | {"status": "unknown"}
-            case PaymentCaptured() as event:
+                return page | {"status": "unknown", "action_url": None}
+            case PaymentCaptured():
                 return page | {"status": "captured", "captured": money(event.amount)}
             case PaymentVoided():
-                return page | {"status": "voided"}
-            case PaymentRefunded() as event:
+                return page | {"status": "voided", "reason": event.reason, "action_url": None}
+            case PaymentRefunded():
                 return page | _refunded(page, event)
         return page
 
 
-def _requested(event: PaymentRequested) -> Document:
-    nothing = money(Money.zero(event.amount.currency))
+def _unrequested(event: Any) -> Document:
+    unknown = ("amount", "captured", "refunded", "provider", "action_url", "reason")
     return {
         "payment_id": str(event.payment_id),
         "booking_id": str(event.booking_id),
         "status": "requested",
-        "amount": money(event.amount),
-        "captured": nothing,
-        "refunded": nothing,
-        "provider": event.provider,
-        "reason": None,
+        **dict.fromkeys(unknown),
     }
 
 

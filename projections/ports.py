@@ -52,7 +52,8 @@ class Builds(Protocol):
 class FoldedDocument:
     """A document after folding events: ``folded`` counts the events that went into it and only grows.
 
-    ``positions`` says per context up to which position (text of ``Position``) events are in it: older ones are skipped.
+    ``positions`` says per stream (its id) up to which position (text of ``Position``) events are in it: older ones are
+    skipped.
     ``body`` None: deleted (a tombstone stays, so that the guard holds).
     """
 
@@ -73,14 +74,17 @@ class FoldStore(Builds, Protocol):
         ...
 
     async def load(self, build: str, keys: Sequence[str]) -> Mapping[str, FoldedDocument]:
-        """What is stored (also just written, not yet searchable) of ``keys``; unknown keys are absent."""
+        """What is stored (also just written, not yet searchable) of ``keys``; unknown keys are absent.
+
+        Raises StoreUnavailable, BuildMissing.
+        """
         ...
 
     async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
         """Write in bulk; a stored document with a larger or equal ``folded`` stays as it is.
 
         Returns the keys whose write was refused by that guard (another writer was first): fold those again on what
-        is stored now. Raises StoreUnavailable.
+        is stored now. Raises StoreUnavailable, BuildMissing.
         """
         ...
 

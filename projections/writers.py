@@ -22,8 +22,15 @@ from projections.projection import CalendarProjection, DocumentProjection, FactP
 class ProjectionWriter(Protocol):
     """One projection together with the store that keeps it."""
 
-    projection: Projection
-    store: Builds
+    @property
+    def projection(self) -> Projection:
+        """What is kept."""
+        ...
+
+    @property
+    def store(self) -> Builds:
+        """Where it is kept."""
+        ...
 
     async def prepare(self, build: str) -> None:
         """Create what the build needs; idempotent."""
@@ -87,20 +94,25 @@ class FoldWriter:
     def _fold(
         self, key: str, stored: FoldedDocument | None, events: Sequence[RecordedEvent]
     ) -> FoldedDocument | None:
-        """The document after those events that are not in it yet; None if all are."""
+        """The document after those events that are not in it yet; None if all are.
+
+        What is in it is kept per stream, not per context: when an event was parked, later ones of other streams go
+        into the same document before it does.
+        """
         body = stored.body if stored else None
         positions = dict(stored.positions) if stored else {}
         count = stored.folded if stored else 0
         before = count
         for recorded in events:
-            seen = positions.get(recorded.context)
+            stream = str(recorded.stream_id)
+            seen = positions.get(stream)
             if seen is not None and recorded.position <= Position.parse(seen):
                 continue
             try:
                 body = self.projection.apply(body, recorded)
             except Exception as error:
                 raise CannotApply(self.projection.name, recorded, error) from error
-            positions[recorded.context] = str(recorded.position)
+            positions[stream] = str(recorded.position)
             count += 1
         return FoldedDocument(key, body, count, positions) if count > before else None
 
