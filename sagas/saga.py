@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.shared.messages import Command, Event
 
+RETRY_AFTER = dt.timedelta(seconds=30)
+RETRY_AT_MOST_AFTER = dt.timedelta(minutes=10)
+
 SagaStatus = Literal["running", "finished", "quarantined"]
 
 
@@ -28,6 +31,8 @@ class SagaState(BaseModel):
     saga_id: UUID
     step: str
     status: SagaStatus = "running"
+    attempts: int = 1
+    """How often the command of this step has been issued."""
 
 
 S = TypeVar("S", bound=SagaState)
@@ -37,7 +42,8 @@ S = TypeVar("S", bound=SagaState)
 class Happening:
     """Something that a saga is told: an event of some context, or a deadline that has passed.
 
-    ``at`` is its business time. ``deadline`` is the step whose deadline has passed, then ``event`` is None.
+    ``at`` is when the saga is told, which imported history dates back to its own time; waits count from it.
+    ``deadline`` is the step whose deadline has passed, then ``event`` is None.
     """
 
     at: dt.datetime
@@ -57,12 +63,14 @@ class Issue:
 class Reaction(Generic[S]):
     """``state`` None: the happening changes nothing (a duplicate, or one that came too late to matter).
 
-    ``deadline``: when the new step must have ended; None: the step has none. A deadline replaces the one before.
+    ``deadline``: when the new step must have ended; None: the step has none. A deadline replaces the one before,
+    unless ``keep_deadline`` says that the saga still waits for the same thing.
     """
 
     state: S | None
     commands: tuple[Issue, ...] = ()
     deadline: dt.datetime | None = None
+    keep_deadline: bool = False
     note: str = ""
 
 
@@ -81,6 +89,11 @@ class Saga(Generic[S]):
     react: Callable[[S | None, Happening], Reaction[S]]
     commands: frozenset[type[Command]] = field(default=frozenset())
     """Command types that it may issue."""
+    compensate: Callable[[S, dt.datetime], Reaction[S]] | None = None
+    """Gives everything back because an operator says so; raises IllegalTransition where that is too late.
+
+    None: the saga knows no way back.
+    """
 
     def saga_id(self, subject: UUID) -> UUID:
         """The id, and stream, of the saga about ``subject``."""
@@ -95,3 +108,23 @@ def command_id(saga_id: UUID, purpose: str) -> UUID:
 def hold_id(booking_id: UUID) -> UUID:
     """The id of the hold that a booking's saga asks for."""
     return uuid5(booking_id, "hold")
+
+
+def booking_of(event: Event) -> UUID:
+    """The booking that an event is about. Raises AttributeError for an event that names none."""
+    booking_id: UUID = getattr(event, "booking_id")  # noqa: B009 - the base class of events does not know the field
+    return booking_id
+
+
+def retry_at(at: dt.datetime, attempt: int) -> dt.datetime:
+    """When a command that must succeed, issued at ``at`` for the ``attempt``-th time, is issued again.
+
+    The wait doubles from 30 s up to 10 minutes.
+    """
+    doublings = min(attempt - 1, 10)
+    return at + min(RETRY_AFTER * (1 << doublings), RETRY_AT_MOST_AFTER)
+
+
+def purpose(step: str, attempt: int) -> str:
+    """The purpose of a step's command: ``void`` at first, then ``void:2``, ``void:3`` and so on."""
+    return step if attempt == 1 else f"{step}:{attempt}"
