@@ -21,14 +21,23 @@ from projections.builds import BuildRegistry
 from projections.projection import Projection
 
 PING_SECONDS = 3.0
+Ping = Callable[[], Awaitable[object]]
+"""Raises if what it asks does not answer."""
 _RED_STATES = {"failed", "waiting"}
 
 
 class Broker(Protocol):
     """What is asked of the connection to RabbitMQ."""
 
-    state: str
-    last_error: str | None
+    @property
+    def state(self) -> str:
+        """``up`` or ``down``."""
+        ...
+
+    @property
+    def last_error(self) -> str | None:
+        """What is wrong."""
+        ...
 
 
 class PlatformOperations:
@@ -37,7 +46,7 @@ class PlatformOperations:
     def __init__(
         self,
         *,
-        pings: Mapping[str, Callable[[], Awaitable[None]]],
+        pings: Mapping[str, Ping],
         broker: Broker | None,
         feeds: Feeds,
         logs: Mapping[str, EventStore],
@@ -147,7 +156,7 @@ class _StatsCollector(Collector):
 
     def collect(self) -> Sequence[Metric]:
         """One family per name."""
-        families: dict[str, Metric] = {}
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for kind, samples in ((CounterMetricFamily, self._stats.counters), (GaugeMetricFamily, self._stats.gauges)):
             for (name, labels), value in samples.items():
                 family = families.setdefault(name, kind(f"nightledger_{name}", name, labels=[key for key, _ in labels]))
@@ -158,7 +167,7 @@ class _StatsCollector(Collector):
         return [*families.values(), state]
 
 
-async def _ping(part: str, ping: Callable[[], Awaitable[None]]) -> Health:
+async def _ping(part: str, ping: Ping) -> Health:
     try:
         async with asyncio.timeout(PING_SECONDS):
             await ping()

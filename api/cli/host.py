@@ -26,7 +26,10 @@ class ServeOptions:
 class Host(Protocol):
     """Made by ``infra.bootstrap``."""
 
-    data_dir: Path
+    @property
+    def data_dir(self) -> Path:
+        """Where the platform of this machine keeps its data."""
+        ...
 
     def serve(self, options: ServeOptions) -> None:
         """Run until told to stop. Raises CannotStart."""

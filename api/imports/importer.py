@@ -9,19 +9,18 @@ import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
-
-from domain.booking.state import BOOKING
-from domain.hotel.decide import POLICIES
 
 from api.imports.outcomes import BookingOutcomes
 from api.imports.rows import CURRENCY, ImportedBooking
 from commands.ports import CommandBus, CommandEnvelope, EventStore, Metadata, Streams
 from domain.booking.commands import RequestBooking, RequestCancellation
 from domain.booking.events import BookingRejected
-from domain.hotel.commands import AddRatePlan, AddRoomType, OpenHotel
+from domain.booking.state import BOOKING
+from domain.hotel.cancellation import POLICIES
+from domain.hotel.commands import AddRatePlan, AddRoomType, CancellationPolicyName, OpenHotel
 from domain.hotel.events import NightPrice
 from domain.inventory.commands import OpenRoomType
 from domain.shared.messages import Command, Event
@@ -32,10 +31,16 @@ OPENED_AT = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 CHECK_IN_TIME = dt.time(15)
 SECONDS_TO_AN_OUTCOME = 120.0
 _ZONE = ZoneInfo("Europe/Lisbon")
-_PLACES: Mapping[str, Mapping[str, Any]] = {
-    "Resort Hotel": {"city": "Faro", "latitude": 37.0194, "longitude": -7.9304},
-    "City Hotel": {"city": "Lisbon", "latitude": 38.7223, "longitude": -9.1393},
-}
+
+
+class _Place(NamedTuple):
+    city: str
+    latitude: float
+    longitude: float
+
+
+_LISBON = _Place("Lisbon", 38.7223, -9.1393)
+_PLACES = {"Resort Hotel": _Place("Faro", 37.0194, -7.9304), "City Hotel": _LISBON}
 
 
 class BookingImporter:
@@ -49,7 +54,7 @@ class BookingImporter:
     async def open_hotels(self, allotments: Mapping[tuple[str, str], int], owner_id: UUID) -> None:
         """Open the hotels and room types of ``allotments`` ((hotel, room type) -> rooms); repeating it is harmless."""
         for hotel in sorted({hotel for hotel, _ in allotments}):
-            place = {"city": "Lisbon", "latitude": 38.7, "longitude": -9.1} | dict(_PLACES.get(hotel, {}))
+            place = _PLACES.get(hotel, _LISBON)
             opening = OpenHotel(
                 hotel_id=_hotel_id(hotel),
                 owner_id=owner_id,
@@ -58,7 +63,9 @@ class BookingImporter:
                 time_zone=_ZONE.key,
                 currency=CURRENCY,
                 stars=4,
-                **place,
+                city=place.city,
+                latitude=place.latitude,
+                longitude=place.longitude,
             )
             await self._send(opening, opening.hotel_id, "open", OPENED_AT)
         await asyncio.gather(*(self._open_room_type(*key, rooms, owner_id) for key, rooms in allotments.items()))
@@ -89,7 +96,7 @@ class BookingImporter:
         waiting = outcomes.expect(command.booking_id)
         await self._send(command, command.booking_id, purpose, at)
         status = (await self._streams.load(BOOKING, command.booking_id)).state.status
-        if status not in unsettled:
+        if status is not None and status not in unsettled:
             outcomes.forget(command.booking_id)
             return status
         return _status_of(await asyncio.wait_for(waiting, SECONDS_TO_AN_OUTCOME))
@@ -108,7 +115,8 @@ class BookingImporter:
         await self._send(adding, room_type_id, "add", OPENED_AT)
         opening = OpenRoomType(hotel_id=hotel_id, room_type_id=room_type_id, owner_id=owner_id, default_allotment=rooms)
         await self._send(opening, room_type_id, "open", OPENED_AT)
-        for policy in ("flexible", "non_refundable"):
+        policies: tuple[CancellationPolicyName, ...] = ("flexible", "non_refundable")
+        for policy in policies:
             plan = AddRatePlan(
                 hotel_id=hotel_id,
                 rate_plan_id=uuid5(room_type_id, policy),
@@ -124,7 +132,7 @@ class BookingImporter:
 
 
 def _request(row: ImportedBooking, booking_id: UUID) -> RequestBooking:
-    policy = "non_refundable" if row.non_refundable else "flexible"
+    policy: CancellationPolicyName = "non_refundable" if row.non_refundable else "flexible"
     room_type_id = _room_type_id(row.hotel, row.room_type)
     stay = Stay(check_in=row.check_in, check_out=row.check_out)
     return RequestBooking(

@@ -22,8 +22,8 @@ from api.demo.seed import Demo
 from api.http.settings import HttpSettings, Limits
 from infra.bootstrap.local import LocalAccess, local_operator
 from infra.bootstrap.platform import Started, started
-from infra.bootstrap.servers import check_separable, open_pools, running_servers
-from infra.bootstrap.stores import migrate_all
+from infra.bootstrap.servers import check_separable, running_servers
+from infra.bootstrap.stores import migrate_all, open_pools
 from infra.embedded.errors import EmbeddedError
 from infra.logs import configure_logs
 from infra.settings import SERVICES, BadSetting, Settings, check_services, load_settings

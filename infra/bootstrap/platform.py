@@ -9,12 +9,12 @@ from importlib.metadata import version
 
 from api.platform import Platform
 from infra.bootstrap.process import COMMANDED, Process, projections_of_all, running_process
-from infra.bootstrap.servers import CONTEXTS, open_pools, running_servers
-from infra.bootstrap.stores import Stores, migrate_all, open_stores
+from infra.bootstrap.servers import CONTEXTS, running_servers
+from infra.bootstrap.stores import Stores, migrate_all, open_pools, open_stores
 from infra.clock import SystemClock, new_id
 from infra.messaging.asyncapi import asyncapi_document
-from infra.operations import PlatformOperations
-from infra.security.offers import OfferTokens
+from infra.operations import Ping, PlatformOperations
+from infra.security.offers import FernetOffers
 from infra.security.passwords import Argon2Passwords
 from infra.security.tokens import TokenService
 from infra.settings import Settings
@@ -63,9 +63,9 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
         search=stores.search,
         calendars=stores.calendars,
         accounts=stores.accounts,
-        tokens=TokenService(stores.accounts, clock, new_id, issuer=settings.issuer, audience="nightledger"),
+        tokens=TokenService(stores.accounts, clock, new_id, issuer=settings.issuer),
         passwords=Argon2Passwords(),
-        offers=OfferTokens(stores.accounts, clock, new_id),
+        offers=FernetOffers(stores.accounts, clock, new_id),
         limiter=stores.limiter,
         operations=operations,
     )
@@ -74,8 +74,8 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
 def _operations(stores: Stores, process: Process) -> PlatformOperations:
     projections = projections_of_all()
     feeds = {projection.name: projection.contexts for projection in projections}
-    pings = {part: store.ping for part, store in stores.pinged.items()}
-    pings |= {f"postgres {context}": _ping_of(stores, context) for context in CONTEXTS}
+    pings: dict[str, Ping] = {f"postgres {context}": _ping_of(stores, context) for context in CONTEXTS}
+    pings |= {"documents": stores.documents.ping, "search": stores.search.ping, "redis": stores.redis.ping}
     return PlatformOperations(
         pings=pings,
         broker=process.connection,
@@ -89,7 +89,7 @@ def _operations(stores: Stores, process: Process) -> PlatformOperations:
     )
 
 
-def _ping_of(stores: Stores, context: str) -> Callable[[], object]:
+def _ping_of(stores: Stores, context: str) -> Ping:
     async def ping() -> None:
         await stores.pools[context].fetchval("SELECT 1")
 

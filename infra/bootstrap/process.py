@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from projections.saga_pages import SagaPages
 
 from commands.dispatch import HANDLERS, Dispatcher, merge, of_services
 from commands.handling import Dependencies, Handlers
@@ -39,9 +38,11 @@ from projections.payment_pages import PaymentPages
 from projections.projection import Projection
 from projections.read_models import ReadModels
 from projections.reports import report_handlers
+from projections.saga_pages import SagaPages
 from projections.writers import CalendarWriter, FactWriter, FoldWriter, ProjectionWriter
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
+from sagas.handlers import saga_handlers
 from sagas.runtime import SagaRuntime
 
 COMMANDED = ("inventory", "bookings", "payments")
@@ -135,7 +136,7 @@ def _dispatcher(stores: Stores, services: Sequence[str], sagas: SagaRuntime) -> 
         streams=stores.streams, clock=SystemClock(), new_id=new_id, providers={"sandbox": stores.sandbox}
     )
     reports: Handlers = report_handlers(stores.facts) if stores.facts is not None else {}
-    return Dispatcher(dependencies, of_services(merge(HANDLERS, sagas.handlers, reports), services))
+    return Dispatcher(dependencies, of_services(merge(HANDLERS, saga_handlers(sagas), reports), services))
 
 
 async def _bus(

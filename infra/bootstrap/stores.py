@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import asyncpg
 from redis.asyncio import Redis
@@ -24,23 +23,15 @@ from infra.providers.sandbox import SandboxProvider
 from infra.settings import Settings
 from infra.stores.accounts import PostgresAccounts
 from infra.stores.elasticsearch import ElasticsearchHotels
+from infra.stores.facts import ClickHouseFacts
 from infra.stores.mongo import MongoDocuments
 from infra.stores.pg_documents import PostgresDocuments
 from infra.stores.redis_calendar import RedisCalendars
 from infra.stores.redis_limits import RedisLimiter
 from infra.stores.tantivy_search import TantivyHotels
-from projections.ports import DocumentStore, FactStore, SearchStore
 
 CONNECTIONS_PER_POOL = 64
 """Feeds, relays and listeners keep a connection each; what is left serves commands and queries."""
-
-
-class Pinged(Protocol):
-    """A store that can say whether its server answers."""
-
-    async def ping(self) -> None:
-        """Raise if it does not."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +44,14 @@ class Stores:
     timers: Mapping[str, PostgresTimers]
     dead_letters: Mapping[str, PostgresDeadLetters]
     builds: Mapping[str, PostgresBuilds]
-    documents: DocumentStore
-    search: SearchStore
+    documents: MongoDocuments | PostgresDocuments
+    search: ElasticsearchHotels | TantivyHotels
     calendars: RedisCalendars
-    facts: FactStore | None
+    facts: ClickHouseFacts | None
     limiter: RedisLimiter
     redis: Redis
     accounts: PostgresAccounts
     sandbox: SandboxProvider
-    pinged: Mapping[str, Pinged]
 
 
 async def migrate_all(pools: Mapping[str, asyncpg.Pool]) -> tuple[str, ...]:
@@ -102,12 +92,11 @@ async def open_stores(
         documents = _documents(settings, servers, pools)
         search = _search(settings, servers)
         facts = _facts(settings, servers) if with_facts or servers.clickhouse else None
-        for store in (documents, search, facts):
-            if store is not None:
-                await store.open()
-                stack.push_async_callback(store.close)
-        calendars = RedisCalendars(redis, f"{settings.namespace}:calendars")
-        pinged: dict[str, Pinged] = {"documents": documents, "search": search, "redis": calendars}
+        for store in (documents, search):
+            await store.open()
+            stack.push_async_callback(store.close)
+        if facts is not None:
+            stack.push_async_callback(facts.close)
         yield Stores(
             pools=pools,
             logs=logs,
@@ -117,13 +106,12 @@ async def open_stores(
             builds={context: PostgresBuilds(pools[context], context) for context in CONTEXTS},
             documents=documents,
             search=search,
-            calendars=calendars,
+            calendars=RedisCalendars(redis, f"{settings.namespace}:calendars"),
             facts=facts,
             limiter=RedisLimiter(redis, f"{settings.namespace}:limits"),
             redis=redis,
             accounts=PostgresAccounts(pools["users"]),
             sandbox=SandboxProvider(pools["payments"]),
-            pinged=pinged | ({"facts": facts} if facts is not None else {}),
         )
 
 
@@ -139,6 +127,12 @@ def _search(settings: Settings, servers: Servers) -> ElasticsearchHotels | Tanti
     if servers.elasticsearch:
         return ElasticsearchHotels(servers.elasticsearch, f"{settings.namespace}-")
     return TantivyHotels(settings.data_dir / "search")
+
+
+def _facts(settings: Settings, servers: Servers) -> ClickHouseFacts:
+    if servers.clickhouse:
+        return ClickHouseFacts.remote(servers.clickhouse, settings.namespace)
+    return ClickHouseFacts.embedded(settings.data_dir / "analytics", settings.namespace)
 
 
 async def _close(pool: asyncpg.Pool) -> None:

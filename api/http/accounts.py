@@ -1,0 +1,162 @@
+"""Accounts: who people are, and the tokens that say so. All failures to log in look the same and cost the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from litestar import Response, Router, get, patch, post
+from litestar.openapi.datastructures import ResponseSpec
+
+from api.http.limits import limit_logins
+from api.http.requests import ApiRequest
+from api.http.schemas import Login, ProfileChange, Registration
+from api.http.security import BEARER, PUBLIC, access
+from api.http.views import JwksView, Me, Registered, ServerMetadata, TokenProblem, TokenSet, utc
+from commands.accounts import Account, Role
+from commands.security import TokenPair
+from domain.shared.errors import Unauthenticated
+
+Json = Response[dict[str, Any]]
+_GUEST: frozenset[Role] = frozenset({"guest"})
+
+
+@post("/register", status_code=201, responses={201: ResponseSpec(Registered, description="The account exists.")})
+async def register_account(request: ApiRequest, data: Registration) -> Json:
+    """Make an account with the role of a guest."""
+    platform = request.platform
+    account = Account(
+        account_id=platform.new_id(),
+        email=data.email,
+        name=data.name,
+        phone=data.phone,
+        locale=data.locale,
+        roles=_GUEST,
+        password_hash=await platform.passwords.hash(data.password),
+        created_at=platform.clock.now(),
+    )
+    await platform.accounts.register(account)
+    return Response({"user_id": str(account.account_id)}, status_code=201)
+
+
+@post("/login", status_code=200, responses={200: ResponseSpec(TokenSet, description="Tokens of a new session.")})
+async def log_in(request: ApiRequest, data: Login) -> Json:
+    """Begin a session."""
+    platform = request.platform
+    account = await platform.accounts.by_email(data.email)
+    right = await platform.passwords.verify(account.password_hash if account else None, data.password)
+    if account is None or not right or account.disabled:
+        raise Unauthenticated("the e-mail address or the password is wrong")
+    if platform.passwords.needs_rehash(account.password_hash):
+        stronger = await platform.passwords.hash(data.password)
+        await platform.accounts.update(dataclasses.replace(account, password_hash=stronger))
+    return _tokens(await platform.tokens.issue(account))
+
+
+@post(
+    "/token",
+    status_code=200,
+    responses={
+        200: ResponseSpec(TokenSet, description="The next tokens of the session."),
+        400: ResponseSpec(TokenProblem, description="RFC 6749, section 5.2."),
+    },
+)
+async def exchange_token(request: ApiRequest) -> Json:
+    """OAuth 2 token endpoint, a form: ``grant_type=refresh_token`` and ``refresh_token``. Each is good for one use."""
+    form = await request.form()
+    grants, tokens = form.getall("grant_type", []), form.getall("refresh_token", [])
+    if len(grants) != 1:
+        return _token_problem("invalid_request", "give grant_type once")
+    if grants[0] != "refresh_token":
+        return _token_problem("unsupported_grant_type", "the only grant_type is refresh_token; begin with /v1/auth/login")
+    if len(tokens) != 1:
+        return _token_problem("invalid_request", "give refresh_token once")
+    try:
+        return _tokens(await request.platform.tokens.refresh(tokens[0]))
+    except Unauthenticated as error:
+        return _token_problem("invalid_grant", error.detail)
+
+
+@post("/logout", status_code=204, guards=access(), security=BEARER)
+async def log_out(request: ApiRequest) -> None:
+    """End the session of the access token."""
+    await request.platform.tokens.logout(request.principal)
+
+
+@get("/", responses={200: ResponseSpec(Me, description="The account.")})
+async def get_me(request: ApiRequest) -> Json:
+    """The account of the one who asks."""
+    return Response(_me(await _account(request)))
+
+
+@patch("/", responses={200: ResponseSpec(Me, description="The account after the change.")})
+async def change_me(request: ApiRequest, data: ProfileChange) -> Json:
+    """Change one's own details; null takes away what is optional."""
+    account = dataclasses.replace(await _account(request), **data.model_dump(exclude_unset=True))
+    await request.platform.accounts.update(account)
+    return Response(_me(account))
+
+
+@get("/jwks.json", responses={200: ResponseSpec(JwksView, description="RFC 7517.")})
+async def get_jwks(request: ApiRequest) -> Json:
+    """The public keys that access tokens are signed with."""
+    return Response(await request.platform.tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
+
+
+@get("/oauth-authorization-server", responses={200: ResponseSpec(ServerMetadata, description="RFC 8414.")})
+async def get_server_metadata(request: ApiRequest) -> Json:
+    """What OAuth 2 clients need to know."""
+    base = str(request.base_url).rstrip("/")
+    return Response(
+        {
+            "issuer": base,
+            "token_endpoint": f"{base}/v1/auth/token",
+            "jwks_uri": f"{base}/.well-known/jwks.json",
+            "grant_types_supported": ["refresh_token"],
+            "response_types_supported": [],
+            "token_endpoint_auth_methods_supported": ["none"],
+        }
+    )
+
+
+async def _account(request: ApiRequest) -> Account:
+    account = await request.platform.accounts.by_id(request.principal.account_id)
+    if account is None:
+        raise Unauthenticated("the account is gone")
+    return account
+
+
+def _me(account: Account) -> dict[str, Any]:
+    return {
+        "user_id": str(account.account_id),
+        "email": account.email,
+        "name": account.name,
+        "phone": account.phone,
+        "locale": account.locale,
+        "roles": sorted(account.roles),
+        "created_at": utc(account.created_at),
+    }
+
+
+def _tokens(pair: TokenPair) -> Json:
+    return Response(dataclasses.asdict(pair))
+
+
+def _token_problem(error: str, description: str) -> Json:
+    return Response({"error": error, "error_description": description}, status_code=400)
+
+
+login_router = Router(
+    "/v1/auth",
+    tags=["Accounts"],
+    route_handlers=[
+        Router(
+            "/", opt=PUBLIC, guards=[limit_logins], route_handlers=[register_account, log_in, exchange_token]
+        ),
+        log_out,
+    ],
+)
+me_router = Router("/v1/me", guards=access(), security=BEARER, tags=["Accounts"], route_handlers=[get_me, change_me])
+keys_router = Router(
+    "/.well-known", opt=PUBLIC, tags=["Accounts"], route_handlers=[get_jwks, get_server_metadata]
+)

@@ -1,0 +1,254 @@
+"""Bookings: made from an offer, looked at, listed, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from litestar import Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from pydantic import ValidationError
+
+from api.http.booking_views import as_of, at_rest, booking_events, booking_view, unknown
+from api.http.history import history_of
+from api.http.idempotency import Once, answered_once, once
+from api.http.positions import reached, token_of
+from api.http.quoting import Offered
+from api.http.requests import ApiRequest
+from api.http.schemas import Cancellation, NewBooking
+from api.http.security import BEARER, access, is_staff
+from api.http.sending import etag, not_modified, preferred_wait, send
+from api.http.views import BookingItem, BookingsView, BookingView, HistoryView, utc
+from commands.accounts import Person
+from commands.ports import Answer, RecordedEvent
+from commands.security import OfferInvalid
+from domain.booking.commands import RequestBooking, RequestCancellation
+from domain.booking.state import BOOKING, BookingState
+from domain.shared.errors import Forbidden, InvalidCommand
+from projections.ports import Document, Where
+
+BOOKING_PAGES = "booking_pages"
+HOTEL_PAGES = "hotel_pages"
+Json = Response[dict[str, Any]]
+Status = Literal["pending", "awaiting_payment", "confirmed", "rejected", "cancelled"]
+_OUTCOMES = frozenset({"confirmed", "rejected", "cancelled"})
+_OWNED_AT_ONCE = 500
+
+
+@post(
+    "/",
+    status_code=202,
+    responses={
+        201: ResponseSpec(BookingView, description="The outcome is known: confirmed or rejected."),
+        202: ResponseSpec(BookingView, description="Under way; or the guest has to act on the payment."),
+    },
+)
+async def request_booking(request: ApiRequest, data: NewBooking) -> Json:
+    """Book an offer. Idempotency-Key is required; with ``Prefer: wait=N`` the answer waits for the outcome."""
+    if data.payment.provider not in request.http.providers:
+        known = ", ".join(sorted(request.http.providers))
+        detail = f"payments by {data.payment.provider} are not set up here; there is {known}"
+        raise InvalidCommand(detail, errors=(("payment.provider", f"must be {known}"),))
+    asked = await once(request, required=True)
+    answer = await answered_once(request, asked, "bookings", lambda: _request(request, data, asked))
+    booking_id = UUID(answer.body["booking_id"])
+    wait = preferred_wait(request)
+    events = await _settled(request, booking_id, wait, lambda state: state.status != "pending")
+    view = await booking_view(request, events)
+    known = wait is not None and view["status"] in _OUTCOMES
+    headers = _answer_headers(answer, view, wait) | {"Location": f"/v1/bookings/{booking_id}"}
+    return Response(view, status_code=201 if known else 202, headers=headers)
+
+
+@get("/{booking_id:uuid}", responses={200: ResponseSpec(BookingView, description="The booking.")})
+async def get_booking(
+    request: ApiRequest,
+    booking_id: UUID,
+    moment: Annotated[dt.datetime | None, Parameter(query="as_of", description="as it was then; with a zone")] = None,
+) -> Json:
+    """A booking from its own record: now, or as it was at ``as_of``."""
+    if moment is not None and moment.tzinfo is None:
+        raise InvalidCommand("as_of needs a time zone, such as Z", errors=(("as_of", "must have a time zone"),))
+    events = as_of(await booking_events(request, booking_id), moment)
+    if not events:
+        raise unknown(booking_id)
+    headers = etag(events[-1].version) | {"Cache-Control": "private, no-cache"}
+    if moment is None and not_modified(request, events[-1].version):
+        return Response({}, status_code=304, headers=headers)
+    return Response(await booking_view(request, events), headers=headers)
+
+
+@get("/", responses={200: ResponseSpec(BookingsView, description="Bookings, newest first.")})
+async def list_bookings(
+    request: ApiRequest,
+    status: Status | None = None,
+    hotel_id: UUID | None = None,
+    first: Annotated[dt.date | None, Parameter(query="from", description="check-in on or after")] = None,
+    end: Annotated[dt.date | None, Parameter(query="to", description="check-in before")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Parameter(max_length=2_000)] = None,
+) -> Json:
+    """A guest's own bookings; a hotelier's hotels'; all, for operators."""
+    headers = await reached(request, BOOKING_PAGES)
+    where = await _whose(request)
+    if status is not None:
+        where.append(Where("status", "eq", status))
+    if hotel_id is not None:
+        where.append(Where("hotel_id", "eq", str(hotel_id)))
+    if first is not None:
+        where.append(Where("check_in", "gte", first.isoformat()))
+    if end is not None:
+        where.append(Where("check_in", "lt", end.isoformat()))
+    page = await request.platform.documents.find(
+        BOOKING_PAGES, where, order_by="created_at", descending=True, limit=limit, cursor=cursor
+    )
+    items = [_item(document) for document in page.items]
+    return Response({"items": items, "next_cursor": page.next_cursor}, headers=headers)
+
+
+@get(
+    "/{booking_id:uuid}/history",
+    responses={200: ResponseSpec(HistoryView, description="Events in the order in which they were recorded.")},
+)
+async def get_history(request: ApiRequest, booking_id: UUID) -> Json:
+    """Everything that happened to a booking: what, when, who, why, and what caused it."""
+    events = await booking_events(request, booking_id)
+    return Response({"items": await history_of(request, booking_id, events), "next_cursor": None})
+
+
+@post(
+    "/{booking_id:uuid}/cancellation",
+    status_code=202,
+    responses={202: ResponseSpec(BookingView, description="The cancellation is under way, or done.")},
+)
+async def cancel_booking(request: ApiRequest, booking_id: UUID, data: Cancellation | None = None) -> Json:
+    """Cancel a confirmed booking before its check-in; what goes back is decided by its policy at this moment."""
+    state = BOOKING.fold(recorded.event for recorded in await booking_events(request, booking_id))
+    own = state.details is not None and state.details.account_id == request.principal.account_id
+    if not own and not is_staff(request.principal):
+        raise Forbidden("a booking is cancelled by its guest or an operator")
+    asked = await once(request)
+    command = RequestCancellation(
+        booking_id=booking_id,
+        reason=data.reason if data else "",
+        asked_by=request.principal.account_id if own else None,
+    )
+    answer = await answered_once(request, asked, "bookings", lambda: send(request, command, asked))
+    wait = preferred_wait(request)
+    events = await _settled(request, booking_id, wait, at_rest)
+    view = await booking_view(request, events)
+    return Response(view, status_code=202, headers=_answer_headers(answer, view, wait))
+
+
+async def _request(request: ApiRequest, data: NewBooking, asked: Once) -> Answer:
+    """Open the offer, keep who stays, and send the command. Raises what the offer or the domain refuses."""
+    platform, account_id = request.platform, request.principal.account_id
+    offer = _offered(await platform.offers.open(data.offer_token))
+    rooms = offer.rooms if data.rooms is None else data.rooms
+    if rooms < offer.rooms:
+        raise InvalidCommand(
+            f"the offer is for {offer.rooms} rooms", errors=(("rooms", f"must be at least {offer.rooms}, as offered"),)
+        )
+    guest_id = uuid5(account_id, f"guest:{request.headers['Idempotency-Key']}")
+    command = RequestBooking(
+        booking_id=platform.new_id(),
+        guest_id=guest_id,
+        account_id=account_id,
+        hotel_id=offer.hotel_id,
+        room_type_id=offer.room_type_id,
+        rate_plan_id=offer.rate_plan_id,
+        stay=offer.stay,
+        today=platform.clock.now().astimezone(ZoneInfo(offer.time_zone)).date(),
+        check_in_at=offer.check_in_at,
+        rooms=rooms,
+        adults=offer.adults,
+        children=offer.children,
+        nightly=offer.night_prices,
+        currency=offer.currency,
+        payment_policy=offer.payment_policy,
+        cancellation=offer.tiers,
+        payment_provider=data.payment.provider,
+        payment_token=data.payment.token,
+    )
+    await platform.accounts.remember_person(Person(guest_id, data.guest.name, data.guest.email, data.guest.phone))
+    return await send(request, command, asked)
+
+
+def _offered(content: dict[str, Any]) -> Offered:
+    """What was sealed; by another version of the code perhaps, or for something else."""
+    try:
+        return Offered.model_validate(content)
+    except ValidationError as error:
+        raise OfferInvalid("the offer cannot be read any more; ask for offers again") from error
+
+
+async def _settled(
+    request: ApiRequest, booking_id: UUID, wait: int | None, settled: Callable[[BookingState], bool]
+) -> Sequence[RecordedEvent]:
+    """The booking's stream as soon as ``settled``, or after ``wait`` seconds as it is."""
+    log = request.platform.logs["bookings"]
+    if not wait:
+        return await log.read_stream(booking_id)
+    async with request.bookings_watch.on(booking_id) as changed:
+        deadline = asyncio.get_running_loop().time() + wait
+        while True:
+            changed.clear()
+            events = await log.read_stream(booking_id)
+            if settled(BOOKING.fold(recorded.event for recorded in events)):
+                return events
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await changed.wait()
+            except TimeoutError:
+                return events
+
+
+def _answer_headers(answer: Answer, view: dict[str, Any], wait: int | None) -> dict[str, str]:
+    applied = {} if wait is None else {"Preference-Applied": f"wait={wait}"}
+    return token_of(answer) | etag(view["version"]) | applied
+
+
+async def _whose(request: ApiRequest) -> list[Where]:
+    principal = request.principal
+    if is_staff(principal):
+        return []
+    if "hotelier" in principal.roles:
+        return [Where("hotel_id", "in", await _hotels_of(request, principal.account_id))]
+    return [Where("account_id", "eq", str(principal.account_id))]
+
+
+async def _hotels_of(request: ApiRequest, owner_id: UUID) -> list[str]:
+    owned: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await request.platform.documents.find(
+            HOTEL_PAGES,
+            [Where("owner_id", "eq", str(owner_id))],
+            order_by="hotel_id",
+            descending=False,
+            limit=_OWNED_AT_ONCE,
+            cursor=cursor,
+        )
+        owned += [hotel["hotel_id"] for hotel in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return owned
+
+
+def _item(document: Document) -> dict[str, Any]:
+    item = {name: document.get(name) for name in BookingItem.model_fields}
+    return item | {name: utc(document[name]) for name in ("created_at", "updated_at")}
+
+
+bookings_router = Router(
+    "/v1/bookings",
+    guards=access("guest", "hotelier", "operator", "admin"),
+    security=BEARER,
+    tags=["Bookings"],
+    route_handlers=[request_booking, get_booking, list_bookings, get_history, cancel_booking],
+)

@@ -1,0 +1,79 @@
+"""Payments: where the money of a booking stands, and what the guest does at the sandbox provider."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+
+from api.http.positions import token_of
+from api.http.requests import ApiRequest
+from api.http.schemas import PaymentAction
+from api.http.security import BEARER, access, is_staff
+from api.http.sending import etag, send
+from api.http.views import PaymentView, utc
+from domain.booking.state import BOOKING
+from domain.payment.commands import ResolvePaymentAction
+from domain.shared.errors import NotFound
+from projections.payment_pages import PaymentPages
+from projections.ports import Document
+
+Json = Response[dict[str, Any]]
+
+
+@get("/{payment_id:uuid}", responses={200: ResponseSpec(PaymentView, description="The payment.")})
+async def get_payment(request: ApiRequest, payment_id: UUID) -> Json:
+    """A payment, from its own record. A payment that has not begun yet is not found."""
+    page = await _payment(request, payment_id)
+    return Response(_view(page), headers=etag(page["version"]))
+
+
+@post(
+    "/{payment_id:uuid}/action",
+    status_code=200,
+    responses={200: ResponseSpec(PaymentView, description="The payment after the action.")},
+)
+async def act_on_payment(request: ApiRequest, payment_id: UUID, data: PaymentAction) -> Json:
+    """Approve or refuse at the sandbox provider what it asked of the guest; a real provider is asked what came of it."""
+    page = await _payment(request, payment_id)
+    command = ResolvePaymentAction(payment_id=payment_id, booking_id=page["booking_id"], approve=data.approve)
+    answer = await send(request, command)
+    after = await _payment(request, payment_id)
+    return Response(_view(after), headers=token_of(answer) | etag(after["version"]))
+
+
+async def _payment(request: ApiRequest, payment_id: UUID) -> Document:
+    """The payment's page, made of its stream by the read model's own rules, so that it is never late.
+
+    Raises NotFound unless it exists and is of a booking of the principal's, or the principal is staff.
+    """
+    page: Document | None = None
+    projection = PaymentPages()
+    for recorded in await request.platform.logs["payments"].read_stream(payment_id):
+        page = projection.apply(page, recorded)
+    if page is None or not await _may_see(request, UUID(page["booking_id"])):
+        raise NotFound(f"there is no payment {payment_id}")
+    return page
+
+
+async def _may_see(request: ApiRequest, booking_id: UUID) -> bool:
+    if is_staff(request.principal):
+        return True
+    booking = (await request.platform.streams["bookings"].load(BOOKING, booking_id)).state
+    return booking.details is not None and booking.details.account_id == request.principal.account_id
+
+
+def _view(page: Document) -> dict[str, Any]:
+    view = {name: page[name] for name in PaymentView.model_fields}
+    return view | {name: utc(page[name]) for name in ("created_at", "updated_at")}
+
+
+payments_router = Router(
+    "/v1/payments",
+    guards=access("guest", "hotelier", "operator", "admin"),
+    security=BEARER,
+    tags=["Payments"],
+    route_handlers=[get_payment, act_on_payment],
+)

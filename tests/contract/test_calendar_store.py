@@ -1,0 +1,246 @@
+"""The contract of CalendarStore, on the embedded Redis (6.2) and on the distribution's."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from infra.stores.redis_calendar import RedisCalendars
+from projections.ports import BuildMissing, CalendarWrite, StoreUnavailable
+
+D = dt.date
+NEW_YEARS_EVE = D(2026, 12, 31)
+FAR = 2**63
+"""A transaction id that a double cannot hold exactly."""
+
+
+@dataclass
+class Place:
+    """A store of the test's own, and the client that it uses."""
+
+    store: RedisCalendars
+    client: Redis
+    prefix: str
+
+    async def keys(self) -> set[bytes]:
+        return {key async for key in self.client.scan_iter(match=f"{self.prefix}:*", count=1000)}
+
+    async def rooms(self, key: str, first: dt.date, days: int) -> list[int | None]:
+        return list((await self.store.read("cal", "rooms", [key], first, days))[key])
+
+
+@pytest.fixture(params=["embedded_redis_url", "redis_url"])
+async def place(request: pytest.FixtureRequest, fresh_name: Callable[..., str]) -> AsyncIterator[Place]:
+    """A store with one prepared build, which is live."""
+    prefix = fresh_name("cal")
+    async with Redis.from_url(request.getfixturevalue(request.param)) as client:
+        place = Place(RedisCalendars(client, prefix), client, prefix)
+        await place.store.prepare("cal_1")
+        await place.store.point("cal", "cal_1")
+        yield place
+        if keys := await place.keys():
+            await client.delete(*keys)
+
+
+def write(
+    key: str = "a",
+    cells: dict[dt.date, int] | None = None,
+    position: tuple[int, int] = (1, 1),
+    *,
+    default: int | None = None,
+    context: str = "inventory",
+) -> CalendarWrite:
+    return CalendarWrite("rooms", key, cells or {}, context, position, default)
+
+
+async def test_a_stay_reads_what_was_written_and_nothing_where_nothing_is_known(place: Place) -> None:
+    await place.store.write("cal_1", [write(cells={D(2026, 7, 1): 3, D(2026, 7, 2): 0, D(2026, 7, 4): -1})])
+    assert await place.rooms("a", D(2026, 6, 30), 6) == [None, 3, 0, None, -1, None]
+    assert await place.rooms("unknown", D(2026, 7, 1), 2) == [None, None]
+
+
+async def test_a_stay_over_new_year_is_one_row_of_nights(place: Place) -> None:
+    cells = {NEW_YEARS_EVE + dt.timedelta(days=day): 10 + day for day in range(-2, 3)}
+    await place.store.write("cal_1", [write(cells=cells)])
+    assert await place.rooms("a", D(2026, 12, 29), 5) == [8, 9, 10, 11, 12]
+    assert await place.rooms("a", D(2026, 12, 28), 400) == [None, 8, 9, 10, 11, 12, *[None] * 394]
+
+
+async def test_the_default_fills_days_that_were_never_written_and_takes_no_room(place: Place) -> None:
+    await place.store.write("cal_1", [write(default=7), write(cells={D(2026, 7, 2): 6}, position=(1, 2))])
+    assert await place.rooms("a", D(2026, 7, 1), 3) == [7, 6, 7]
+    assert await place.rooms("a", D(2099, 12, 31), 1) == [7]
+    days = f"{place.prefix}:days:cal_1:rooms:a"
+    assert {key for key in await place.keys() if b":days:" in key} == {days.encode(), f"{days}:2026".encode()}
+
+
+async def test_kinds_and_calendars_are_apart_and_many_are_read_at_once(place: Place) -> None:
+    day = D(2026, 7, 1)
+    price = CalendarWrite("price", "a", {day: 12_345}, "hotels", (1, 1))
+    await place.store.write("cal_1", [write("a", {day: 1}), write("b", {day: 2}), price])
+    assert await place.store.read("cal", "rooms", ["b", "a", "c"], day, 1) == {"a": [1], "b": [2], "c": [None]}
+    assert await place.store.read("cal", "price", ["a"], day, 1) == {"a": [12_345]}
+    assert await place.store.read("cal", "price", [], day, 1) == {}
+
+
+@pytest.mark.parametrize("late", [(5, 1), (4, 9), (5, 0)])
+async def test_a_write_at_or_below_what_was_applied_changes_nothing(place: Place, late: tuple[int, int]) -> None:
+    day, other = D(2026, 7, 1), D(2026, 7, 2)
+    await place.store.write("cal_1", [write(cells={day: 1}, position=(5, 1), default=9)])
+    await place.store.write("cal_1", [write(cells={day: 2, other: 2}, position=late, default=8)])
+    assert await place.rooms("a", day, 2) == [1, 9]
+    await place.store.write("cal_1", [write(cells={day: 3}, position=(5, 2))])
+    assert await place.rooms("a", day, 2) == [3, 9]
+
+
+async def test_the_guard_is_exact_for_the_largest_positions(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.write("cal_1", [write(cells={day: 1}, position=(FAR, FAR))])
+    await place.store.write("cal_1", [write(cells={day: 2}, position=(FAR - 1, FAR + 1))])
+    assert await place.rooms("a", day, 1) == [1]
+    await place.store.write("cal_1", [write(cells={day: 3}, position=(FAR, FAR + 1))])
+    assert await place.rooms("a", day, 1) == [3]
+
+
+async def test_the_guard_is_per_calendar_and_context(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.write("cal_1", [write("a", {day: 1}, (9, 9))])
+    await place.store.write("cal_1", [write("b", {day: 2}, (1, 1)), write("a", {day: 3}, (1, 1), context="hotels")])
+    assert await place.rooms("a", day, 1) == [3]
+    assert await place.rooms("b", day, 1) == [2]
+
+
+async def test_writes_apply_in_order_and_again_without_effect(place: Place) -> None:
+    days = [D(2026, 7, 1) + dt.timedelta(days=day) for day in range(5)]
+    run = [write(f"r{count % 7}", {days[count % 5]: count}, (1, count)) for count in range(1, 701)]
+    await place.store.write("cal_1", run)
+    first = {key: await place.rooms(key, days[0], 5) for key in ("r0", "r3")}
+    # Of each calendar and day the last of the run: 35 writes make up one turn.
+    assert first == {
+        f"r{key}": [next(n for n in range(700, 0, -1) if n % 7 == key and n % 5 == day) for day in range(5)]
+        for key in (0, 3)
+    }
+    await place.store.write("cal_1", run)
+    await place.store.write("cal_1", run[300:])
+    assert {key: await place.rooms(key, days[0], 5) for key in ("r0", "r3")} == first
+
+
+async def test_concurrent_writers_of_one_calendar_leave_the_newest(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await asyncio.gather(
+        *(place.store.write("cal_1", [write(cells={day: count}, position=(1, count))]) for count in range(1, 101))
+    )
+    assert await place.rooms("a", day, 1) == [100]
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31)])
+async def test_a_value_that_does_not_fit_is_refused_and_nothing_is_written(place: Place, value: int) -> None:
+    day = D(2026, 7, 1)
+    with pytest.raises(ValueError, match="does not fit into a calendar"):
+        await place.store.write("cal_1", [write(cells={day: 1}), write("b", {day: value})])
+    assert await place.rooms("a", day, 1) == [None]
+
+
+async def test_a_build_is_filled_beside_the_live_one_and_swapped_in(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.write("cal_1", [write(cells={day: 1})])
+    await place.store.prepare("cal_2")
+    await place.store.write("cal_2", [write(cells={day: 2})])
+    assert await place.rooms("a", day, 1) == [1]
+    assert await place.store.pointed("cal") == "cal_1"
+    await place.store.point("cal", "cal_2")
+    assert await place.rooms("a", day, 1) == [2]
+    assert await place.store.pointed("cal") == "cal_2"
+    await place.store.drop("cal_1")
+    assert await place.rooms("a", day, 1) == [2]
+    assert not [key for key in await place.keys() if b"cal_1" in key]
+
+
+async def test_readers_never_see_a_moment_without_a_build(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.write("cal_1", [write(cells={day: 1})])
+    swapping = asyncio.create_task(_swap_often(place, day))
+    seen = set()
+    while not swapping.done():
+        seen.add(tuple(await place.rooms("a", day, 1)))
+    await swapping
+    assert seen == {(1,)}
+
+
+async def _swap_often(place: Place, day: dt.date) -> None:
+    for number in range(2, 30):
+        build = f"cal_{number}"
+        await place.store.prepare(build)
+        await place.store.write(build, [write(cells={day: 1})])
+        await place.store.point("cal", build)
+        await place.store.drop(f"cal_{number - 1}")
+
+
+async def test_dropping_spares_builds_whose_names_begin_alike_and_may_be_repeated(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.prepare("cal_11")
+    await place.store.write("cal_11", [write(cells={day: 11})])
+    await place.store.point("cal", "cal_11")
+    await place.store.drop("cal_1")
+    await place.store.drop("cal_1")
+    await place.store.drop("never_was")
+    assert await place.rooms("a", day, 1) == [11]
+
+
+async def test_a_dropped_build_takes_no_writes_and_cannot_go_live(place: Place) -> None:
+    await place.store.drop("cal_1")
+    with pytest.raises(BuildMissing, match="cal_1"):
+        await place.store.write("cal_1", [write(cells={D(2026, 7, 1): 1})])
+    with pytest.raises(BuildMissing, match="cal_1"):
+        await place.store.point("cal", "cal_1")
+    assert not [key for key in await place.keys() if b":days:" in key]
+
+
+async def test_an_emptied_redis_is_noticed_by_readers_and_writers(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.write("cal_1", [write(cells={day: 1})])
+    assert await place.rooms("a", day, 1) == [1]
+    await place.client.delete(*await place.keys())
+    assert await place.store.pointed("cal") is None
+    assert await place.rooms("a", day, 1) == [None]
+    with pytest.raises(BuildMissing):
+        await place.store.write("cal_1", [write(cells={day: 2}, position=(1, 2))])
+
+
+async def test_preparing_again_keeps_what_was_written(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.write("cal_1", [write(cells={day: 1})])
+    await place.store.prepare("cal_1")
+    assert await place.rooms("a", day, 1) == [1]
+
+
+async def test_a_redis_that_forgot_the_script_is_told_again(place: Place) -> None:
+    day = D(2026, 7, 1)
+    await place.store.write("cal_1", [write(cells={day: 1})])
+    await place.client.script_flush()
+    await place.store.write("cal_1", [write(cells={day: 2}, position=(1, 2))])
+    assert await place.rooms("a", day, 1) == [2]
+
+
+async def test_a_redis_that_is_away_says_so(tmp_path: object) -> None:
+    client = Redis.from_url(f"unix://{tmp_path}/nobody.sock", retry=Retry(NoBackoff(), 0))
+    store = RedisCalendars(client)
+    day = D(2026, 7, 1)
+    for call in (
+        lambda: store.prepare("cal_1"),
+        lambda: store.point("cal", "cal_1"),
+        lambda: store.pointed("cal"),
+        lambda: store.drop("cal_1"),
+        lambda: store.write("cal_1", [write(cells={day: 1})]),
+        lambda: store.read("cal", "rooms", ["a"], day, 1),
+    ):
+        with pytest.raises(StoreUnavailable, match="Redis"):
+            await call()
+    await client.aclose()

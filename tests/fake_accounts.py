@@ -1,0 +1,95 @@
+"""An in-memory stand-in for Accounts; the contract suite holds it to what the tables promise."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+from uuid import UUID
+
+from commands.accounts import Account, EmailTaken, Person, SigningKey
+
+
+class MemoryAccounts:
+    """Accounts, in memory. ``reads_of_keys`` counts how often the signing keys were asked for."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[UUID, Account] = {}
+        self._people: dict[UUID, Person] = {}
+        self._sessions: dict[UUID, tuple[UUID, str, dt.datetime]] = {}
+        self._keys: dict[str, SigningKey] = {}
+        self.reads_of_keys = 0
+
+    async def register(self, account: Account) -> None:
+        """See Accounts."""
+        self._refuse_taken(account)
+        self._accounts[account.account_id] = account
+
+    async def by_email(self, email: str) -> Account | None:
+        """See Accounts."""
+        return next((one for one in self._accounts.values() if one.email.lower() == email.lower()), None)
+
+    async def by_id(self, account_id: UUID) -> Account | None:
+        """See Accounts."""
+        return self._accounts.get(account_id)
+
+    async def update(self, account: Account) -> None:
+        """See Accounts."""
+        known = self._accounts.get(account.account_id)
+        if known is not None:
+            self._refuse_taken(account)
+            self._accounts[account.account_id] = replace(account, created_at=known.created_at)
+
+    def _refuse_taken(self, account: Account) -> None:
+        if any(
+            one.email.lower() == account.email.lower() and one.account_id != account.account_id
+            for one in self._accounts.values()
+        ):
+            raise EmailTaken(f"{account.email} is taken")
+
+    async def remember_person(self, person: Person) -> None:
+        """See Accounts."""
+        self._people.setdefault(person.guest_id, person)
+
+    async def person(self, guest_id: UUID) -> Person | None:
+        """See Accounts."""
+        return self._people.get(guest_id)
+
+    async def open_session(self, session_id: UUID, account_id: UUID, token_id: str, expires_at: dt.datetime) -> None:
+        """See Accounts."""
+        self._sessions[session_id] = (account_id, token_id, expires_at)
+
+    async def rotate_session(self, session_id: UUID, used: str, new: str, now: dt.datetime) -> bool:
+        """See Accounts."""
+        if not await self.session_open(session_id, now):
+            return False
+        account_id, current, expires_at = self._sessions[session_id]
+        if current != used:
+            del self._sessions[session_id]
+            return False
+        self._sessions[session_id] = (account_id, new, expires_at)
+        return True
+
+    async def session_open(self, session_id: UUID, now: dt.datetime) -> bool:
+        """See Accounts."""
+        session = self._sessions.get(session_id)
+        return session is not None and now < session[2]
+
+    async def end_session(self, session_id: UUID) -> None:
+        """See Accounts."""
+        self._sessions.pop(session_id, None)
+
+    async def end_sessions(self, account_id: UUID) -> None:
+        """See Accounts."""
+        self._sessions = {key: session for key, session in self._sessions.items() if session[0] != account_id}
+
+    async def signing_keys(self, purpose: Literal["access", "offer"]) -> Sequence[SigningKey]:
+        """See Accounts."""
+        self.reads_of_keys += 1
+        found = [key for key in self._keys.values() if key.purpose == purpose]
+        return sorted(found, key=lambda key: (key.created_at, key.key_id), reverse=True)
+
+    async def add_signing_key(self, key: SigningKey) -> None:
+        """See Accounts."""
+        self._keys.setdefault(key.key_id, key)
