@@ -32,6 +32,7 @@ _SQL: Mapping[ReportName, str] = {
         WHERE check_in >= {from:Date32} AND check_in < {to:Date32}
             AND (empty({hotels:Array(UUID)}) OR has({hotels:Array(UUID)}, hotel_id))
         GROUP BY hotel_id, month, currency HAVING bookings > 0 ORDER BY hotel_id, month, currency
+        SETTINGS prefer_column_name_to_alias = 1
     """,
     "occupancy": """
         SELECT toString(hotel_id) AS hotel_id, toString(night) AS night, currency,
@@ -40,6 +41,7 @@ _SQL: Mapping[ReportName, str] = {
         WHERE status = 'confirmed' AND night >= {from:Date32} AND night < {to:Date32}
             AND (empty({hotels:Array(UUID)}) OR has({hotels:Array(UUID)}, hotel_id))
         GROUP BY hotel_id, night, currency ORDER BY hotel_id, night, currency
+        SETTINGS prefer_column_name_to_alias = 1
     """,
 }
 REPORTS = tuple(_SQL)

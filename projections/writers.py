@@ -11,6 +11,7 @@ from commands.ports import Position, RecordedEvent
 from projections.ports import (
     Builds,
     CalendarStore,
+    CalendarWrite,
     FactStore,
     FactTable,
     FoldedDocument,
@@ -91,9 +92,7 @@ class FoldWriter:
                 refused = await self.store.save(build, folded) if folded else frozenset()
                 touching = defaultdict(list, {key: touching[key] for key in refused})
 
-    def _fold(
-        self, key: str, stored: FoldedDocument | None, events: Sequence[RecordedEvent]
-    ) -> FoldedDocument | None:
+    def _fold(self, key: str, stored: FoldedDocument | None, events: Sequence[RecordedEvent]) -> FoldedDocument | None:
         """The document after those events that are not in it yet; None if all are.
 
         What is in it is kept per stream, not per context: when an event was parked, later ones of other streams go
@@ -130,7 +129,7 @@ class CalendarWriter:
 
     async def write(self, build: str, events: Sequence[RecordedEvent]) -> None:
         """Write absolute values; see ProjectionWriter."""
-        writes = []
+        writes: list[CalendarWrite] = []
         for recorded in events:
             try:
                 writes.extend(self.projection.writes(recorded))

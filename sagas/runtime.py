@@ -67,7 +67,9 @@ class SagaRuntime:
     name = "sagas"
     commits_checkpoint = True
 
-    def __init__(self, sagas: Iterable[Saga[Any]], store: EventStore, clock: Clock, *, remembered: int = 20_000) -> None:
+    def __init__(
+        self, sagas: Iterable[Saga[Any]], store: EventStore, clock: Clock, *, remembered: int = 20_000
+    ) -> None:
         """``remembered``: how many sagas are kept in memory, the least recently touched are forgotten."""
         self._sagas = {saga.name: saga for saga in sagas}
         routes: dict[type[Event], list[Saga[Any]]] = {}

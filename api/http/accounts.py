@@ -6,13 +6,12 @@ import dataclasses
 from typing import Any
 
 from litestar import Response, Router, get, patch, post
-from litestar.openapi.datastructures import ResponseSpec
 
 from api.http.limits import limit_logins
 from api.http.requests import ApiRequest
 from api.http.schemas import Login, ProfileChange, Registration
 from api.http.security import BEARER, PUBLIC, access
-from api.http.views import JwksView, Me, Registered, ServerMetadata, TokenProblem, TokenSet, utc
+from api.http.views import JwksView, Me, Registered, ServerMetadata, TokenProblem, TokenSet, spec, utc
 from commands.accounts import Account, Role
 from commands.security import TokenPair
 from domain.shared.errors import Unauthenticated
@@ -21,7 +20,7 @@ Json = Response[dict[str, Any]]
 _GUEST: frozenset[Role] = frozenset({"guest"})
 
 
-@post("/register", status_code=201, responses={201: ResponseSpec(Registered, description="The account exists.")})
+@post("/register", status_code=201, responses={201: spec(Registered, description="The account exists.")})
 async def register_account(request: ApiRequest, data: Registration) -> Json:
     """Make an account with the role of a guest."""
     platform = request.platform
@@ -39,7 +38,7 @@ async def register_account(request: ApiRequest, data: Registration) -> Json:
     return Response({"user_id": str(account.account_id)}, status_code=201)
 
 
-@post("/login", status_code=200, responses={200: ResponseSpec(TokenSet, description="Tokens of a new session.")})
+@post("/login", status_code=200, responses={200: spec(TokenSet, description="Tokens of a new session.")})
 async def log_in(request: ApiRequest, data: Login) -> Json:
     """Begin a session."""
     platform = request.platform
@@ -57,8 +56,8 @@ async def log_in(request: ApiRequest, data: Login) -> Json:
     "/token",
     status_code=200,
     responses={
-        200: ResponseSpec(TokenSet, description="The next tokens of the session."),
-        400: ResponseSpec(TokenProblem, description="RFC 6749, section 5.2."),
+        200: spec(TokenSet, description="The next tokens of the session."),
+        400: spec(TokenProblem, description="RFC 6749, section 5.2."),
     },
 )
 async def exchange_token(request: ApiRequest) -> Json:
@@ -68,7 +67,9 @@ async def exchange_token(request: ApiRequest) -> Json:
     if len(grants) != 1:
         return _token_problem("invalid_request", "give grant_type once")
     if grants[0] != "refresh_token":
-        return _token_problem("unsupported_grant_type", "the only grant_type is refresh_token; begin with /v1/auth/login")
+        return _token_problem(
+            "unsupported_grant_type", "the only grant_type is refresh_token; begin with /v1/auth/login"
+        )
     if len(tokens) != 1:
         return _token_problem("invalid_request", "give refresh_token once")
     try:
@@ -83,13 +84,13 @@ async def log_out(request: ApiRequest) -> None:
     await request.platform.tokens.logout(request.principal)
 
 
-@get("/", responses={200: ResponseSpec(Me, description="The account.")})
+@get("/", responses={200: spec(Me, description="The account.")})
 async def get_me(request: ApiRequest) -> Json:
     """The account of the one who asks."""
     return Response(_me(await _account(request)))
 
 
-@patch("/", responses={200: ResponseSpec(Me, description="The account after the change.")})
+@patch("/", responses={200: spec(Me, description="The account after the change.")})
 async def change_me(request: ApiRequest, data: ProfileChange) -> Json:
     """Change one's own details; null takes away what is optional."""
     account = dataclasses.replace(await _account(request), **data.model_dump(exclude_unset=True))
@@ -97,13 +98,13 @@ async def change_me(request: ApiRequest, data: ProfileChange) -> Json:
     return Response(_me(account))
 
 
-@get("/jwks.json", responses={200: ResponseSpec(JwksView, description="RFC 7517.")})
+@get("/jwks.json", responses={200: spec(JwksView, description="RFC 7517.")})
 async def get_jwks(request: ApiRequest) -> Json:
     """The public keys that access tokens are signed with."""
     return Response(await request.platform.tokens.jwks(), headers={"Cache-Control": "public, max-age=300"})
 
 
-@get("/oauth-authorization-server", responses={200: ResponseSpec(ServerMetadata, description="RFC 8414.")})
+@get("/oauth-authorization-server", responses={200: spec(ServerMetadata, description="RFC 8414.")})
 async def get_server_metadata(request: ApiRequest) -> Json:
     """What OAuth 2 clients need to know."""
     base = str(request.base_url).rstrip("/")
@@ -150,13 +151,9 @@ login_router = Router(
     "/v1/auth",
     tags=["Accounts"],
     route_handlers=[
-        Router(
-            "/", opt=PUBLIC, guards=[limit_logins], route_handlers=[register_account, log_in, exchange_token]
-        ),
+        Router("/", opt=PUBLIC, guards=[limit_logins], route_handlers=[register_account, log_in, exchange_token]),
         log_out,
     ],
 )
 me_router = Router("/v1/me", guards=access(), security=BEARER, tags=["Accounts"], route_handlers=[get_me, change_me])
-keys_router = Router(
-    "/.well-known", opt=PUBLIC, tags=["Accounts"], route_handlers=[get_jwks, get_server_metadata]
-)
+keys_router = Router("/.well-known", opt=PUBLIC, tags=["Accounts"], route_handlers=[get_jwks, get_server_metadata])

@@ -33,9 +33,7 @@ async def run_report(
         raise InvalidCommand("from must be before to", errors=(("to", "must be after from"),))
     hotels = (hotel_id,) if hotel_id else ()
     command = RunReport.model_validate({"report": report, "first": first, "last": last, "hotels": hotels})
-    answer = await request.platform.bus.send(
-        CommandEnvelope(request.platform.new_id(), command, request.metadata())
-    )
+    answer = await request.platform.bus.send(CommandEnvelope(request.platform.new_id(), command, request.metadata()))
     return Response({"items": answer.body["rows"], "next_cursor": None})
 
 

@@ -6,8 +6,7 @@ import datetime as dt
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Response, Router, get
-from litestar.openapi.datastructures import ResponseSpec
+from litestar import Response, get
 from litestar.params import Parameter
 
 from api.http.positions import reached
@@ -15,7 +14,7 @@ from api.http.quoting import CALENDARS
 from api.http.requests import ApiRequest
 from api.http.search import HOTEL_PAGES, hotel_page
 from api.http.security import PUBLIC
-from api.http.views import AvailabilityView
+from api.http.views import AvailabilityView, spec
 from domain.shared.errors import InvalidCommand
 from domain.shared.nights import nights_between
 
@@ -25,7 +24,9 @@ Json = Response[dict[str, Any]]
 
 @get(
     "/{hotel_id:uuid}/availability",
-    responses={200: ResponseSpec(AvailabilityView, description="Rooms left per room type and night.")},
+    responses={200: spec(AvailabilityView, description="Rooms left per room type and night.")},
+    opt=PUBLIC,
+    tags=["Search"],
 )
 async def get_availability(
     request: ApiRequest,
@@ -55,6 +56,3 @@ async def get_availability(
         for key in keys
     ]
     return Response({"items": items, "next_cursor": None}, headers=headers)
-
-
-availability_router = Router("/v1/hotels", opt=PUBLIC, tags=["Search"], route_handlers=[get_availability])

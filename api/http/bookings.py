@@ -10,7 +10,6 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from litestar import Response, Router, get, post
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 from pydantic import ValidationError
 
@@ -23,7 +22,7 @@ from api.http.requests import ApiRequest
 from api.http.schemas import Cancellation, NewBooking
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, not_modified, preferred_wait, send
-from api.http.views import BookingItem, BookingsView, BookingView, HistoryView, utc
+from api.http.views import BookingItem, BookingsView, BookingView, HistoryView, spec, utc
 from commands.accounts import Person
 from commands.ports import Answer, RecordedEvent
 from commands.security import OfferInvalid
@@ -44,8 +43,8 @@ _OWNED_AT_ONCE = 500
     "/",
     status_code=202,
     responses={
-        201: ResponseSpec(BookingView, description="The outcome is known: confirmed or rejected."),
-        202: ResponseSpec(BookingView, description="Under way; or the guest has to act on the payment."),
+        201: spec(BookingView, description="The outcome is known: confirmed or rejected."),
+        202: spec(BookingView, description="Under way; or the guest has to act on the payment."),
     },
 )
 async def request_booking(request: ApiRequest, data: NewBooking) -> Json:
@@ -65,7 +64,7 @@ async def request_booking(request: ApiRequest, data: NewBooking) -> Json:
     return Response(view, status_code=201 if known else 202, headers=headers)
 
 
-@get("/{booking_id:uuid}", responses={200: ResponseSpec(BookingView, description="The booking.")})
+@get("/{booking_id:uuid}", responses={200: spec(BookingView, description="The booking.")})
 async def get_booking(
     request: ApiRequest,
     booking_id: UUID,
@@ -83,7 +82,7 @@ async def get_booking(
     return Response(await booking_view(request, events), headers=headers)
 
 
-@get("/", responses={200: ResponseSpec(BookingsView, description="Bookings, newest first.")})
+@get("/", responses={200: spec(BookingsView, description="Bookings, newest first.")})
 async def list_bookings(
     request: ApiRequest,
     status: Status | None = None,
@@ -113,7 +112,7 @@ async def list_bookings(
 
 @get(
     "/{booking_id:uuid}/history",
-    responses={200: ResponseSpec(HistoryView, description="Events in the order in which they were recorded.")},
+    responses={200: spec(HistoryView, description="Events in the order in which they were recorded.")},
 )
 async def get_history(request: ApiRequest, booking_id: UUID) -> Json:
     """Everything that happened to a booking: what, when, who, why, and what caused it."""
@@ -124,7 +123,7 @@ async def get_history(request: ApiRequest, booking_id: UUID) -> Json:
 @post(
     "/{booking_id:uuid}/cancellation",
     status_code=202,
-    responses={202: ResponseSpec(BookingView, description="The cancellation is under way, or done.")},
+    responses={202: spec(BookingView, description="The cancellation is under way, or done.")},
 )
 async def cancel_booking(request: ApiRequest, booking_id: UUID, data: Cancellation | None = None) -> Json:
     """Cancel a confirmed booking before its check-in; what goes back is decided by its policy at this moment."""

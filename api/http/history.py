@@ -19,9 +19,7 @@ _UNTOLD = {"payment_token", "token", "state", "content", "untold"}
 """Fields that are nobody's business outside: references to means of payment, and sagas' inner state."""
 
 
-async def history_of(
-    request: ApiRequest, booking_id: UUID, booking: Sequence[RecordedEvent]
-) -> list[dict[str, Any]]:
+async def history_of(request: ApiRequest, booking_id: UUID, booking: Sequence[RecordedEvent]) -> list[dict[str, Any]]:
     """Every event about the booking, oldest first; ``booking`` is its own stream."""
     logs = request.platform.logs
     correlations = {recorded.metadata.correlation_id for recorded in booking}
@@ -44,7 +42,9 @@ def _is_about(recorded: RecordedEvent, booking_id: UUID) -> bool:
 def _item(recorded: RecordedEvent, known: Mapping[UUID, RecordedEvent]) -> dict[str, Any]:
     metadata = recorded.metadata
     cause = known.get(metadata.causation_id) if metadata.causation_id else None
-    caused_by = {"event_id": str(metadata.causation_id), "what": cause and _name(cause)} if metadata.causation_id else None
+    caused_by = (
+        {"event_id": str(metadata.causation_id), "what": cause and _name(cause)} if metadata.causation_id else None
+    )
     return {
         "event_id": str(recorded.event_id),
         "what": recorded.event.topic,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid5
 
-from litestar import Response, Router, patch, post, put
-from litestar.openapi.datastructures import ResponseSpec
+from litestar import Response, patch, post, put
 
 from api.http.idempotency import answered_once, fingerprint_of, once
 from api.http.positions import token_of
@@ -24,7 +23,7 @@ from api.http.schemas import (
 )
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, expected_version, send, send_as
-from api.http.views import HotelMade, RatePlanMade, RoomTypeMade, VersionView
+from api.http.views import HotelMade, RatePlanMade, RoomTypeMade, VersionView, spec
 from commands.ports import Answer
 from domain.hotel.commands import AddRatePlan, AddRoomType, Amount, ChangeHotelDetails, OpenHotel, SetPrices
 from domain.hotel.state import HOTEL
@@ -32,9 +31,16 @@ from domain.inventory.commands import OpenRoomType, SetAllotment, SetRestriction
 from domain.inventory.events import Restrictions
 
 Json = Response[dict[str, Any]]
+_WRITING: dict[str, Any] = {"guards": access("hotelier", "operator", "admin"), "security": BEARER, "tags": ["Hotels"]}
+"""Of each handler by itself, because readers of the same addresses need no token."""
 
 
-@post("/", status_code=201, responses={201: ResponseSpec(HotelMade, description="The hotel is on the platform.")})
+@post(
+    "/",
+    status_code=201,
+    responses={201: spec(HotelMade, description="The hotel is on the platform.")},
+    **_WRITING,
+)
 async def open_hotel(request: ApiRequest, data: NewHotel) -> Json:
     """Bring a hotel onto the platform. It belongs to whoever asks."""
     asked = await once(request)
@@ -53,7 +59,11 @@ async def open_hotel(request: ApiRequest, data: NewHotel) -> Json:
     return Response({"hotel_id": hotel_id, "version": answer.body["version"]}, status_code=201, headers=headers)
 
 
-@patch("/{hotel_id:uuid}", responses={200: ResponseSpec(VersionView, description="The details are as asked.")})
+@patch(
+    "/{hotel_id:uuid}",
+    responses={200: spec(VersionView, description="The details are as asked.")},
+    **_WRITING,
+)
 async def change_hotel(request: ApiRequest, hotel_id: UUID, data: HotelChange) -> Json:
     """Change a hotel's details. With If-Match only if nobody changed the hotel since."""
     changes = data.model_dump(exclude={"name", "location"}, exclude_none=True)
@@ -72,7 +82,8 @@ async def change_hotel(request: ApiRequest, hotel_id: UUID, data: HotelChange) -
 @post(
     "/{hotel_id:uuid}/room-types",
     status_code=201,
-    responses={201: ResponseSpec(RoomTypeMade, description="The room type can be sold.")},
+    responses={201: spec(RoomTypeMade, description="The room type can be sold.")},
+    **_WRITING,
 )
 async def add_room_type(request: ApiRequest, hotel_id: UUID, data: NewRoomType) -> Json:
     """Add a room type and open its inventory. Its name is unique in the hotel: a repetition changes nothing."""
@@ -98,7 +109,8 @@ async def add_room_type(request: ApiRequest, hotel_id: UUID, data: NewRoomType) 
 @post(
     "/{hotel_id:uuid}/rate-plans",
     status_code=201,
-    responses={201: ResponseSpec(RatePlanMade, description="The rate plan is there; it has no prices yet.")},
+    responses={201: spec(RatePlanMade, description="The rate plan is there; it has no prices yet.")},
+    **_WRITING,
 )
 async def add_rate_plan(request: ApiRequest, hotel_id: UUID, data: NewRatePlan) -> Json:
     """Add terms on which a room type can be booked."""
@@ -121,7 +133,8 @@ async def add_rate_plan(request: ApiRequest, hotel_id: UUID, data: NewRatePlan) 
 
 @put(
     "/{hotel_id:uuid}/rate-plans/{rate_plan_id:uuid}/prices",
-    responses={200: ResponseSpec(VersionView, description="The nights have these prices.")},
+    responses={200: spec(VersionView, description="The nights have these prices.")},
+    **_WRITING,
 )
 async def set_prices(request: ApiRequest, hotel_id: UUID, rate_plan_id: UUID, data: Prices) -> Json:
     """Price the nights from ``from`` to ``to``, both included, that begin on one of ``weekdays``."""
@@ -141,7 +154,8 @@ async def set_prices(request: ApiRequest, hotel_id: UUID, rate_plan_id: UUID, da
 
 @put(
     "/{hotel_id:uuid}/room-types/{room_type_id:uuid}/allotment",
-    responses={200: ResponseSpec(VersionView, description="The nights offer this many rooms.")},
+    responses={200: spec(VersionView, description="The nights offer this many rooms.")},
+    **_WRITING,
 )
 async def set_allotment(request: ApiRequest, hotel_id: UUID, room_type_id: UUID, data: Allotment) -> Json:
     """Offer ``rooms`` rooms on the nights from ``from`` to ``to``, both included; fewer than are taken is a conflict."""
@@ -158,7 +172,8 @@ async def set_allotment(request: ApiRequest, hotel_id: UUID, room_type_id: UUID,
 
 @put(
     "/{hotel_id:uuid}/room-types/{room_type_id:uuid}/restrictions",
-    responses={200: ResponseSpec(VersionView, description="The nights have these restrictions.")},
+    responses={200: spec(VersionView, description="The nights have these restrictions.")},
+    **_WRITING,
 )
 async def set_restrictions(request: ApiRequest, hotel_id: UUID, room_type_id: UUID, data: RestrictionsBody) -> Json:
     """Replace the restrictions of the nights from ``from`` to ``to``, both included."""
@@ -198,18 +213,5 @@ async def _inventory_of(request: ApiRequest, added: AddRoomType) -> OpenRoomType
     )
 
 
-hotels_router = Router(
-    "/v1/hotels",
-    guards=access("hotelier", "operator", "admin"),
-    security=BEARER,
-    tags=["Hotels"],
-    route_handlers=[
-        open_hotel,
-        change_hotel,
-        add_room_type,
-        add_rate_plan,
-        set_prices,
-        set_allotment,
-        set_restrictions,
-    ],
-)
+WRITERS = (open_hotel, change_hotel, add_room_type, add_rate_plan, set_prices, set_allotment, set_restrictions)
+"""Handlers under /v1/hotels that change something."""

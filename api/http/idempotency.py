@@ -40,11 +40,14 @@ async def once(request: ApiRequest, *, required: bool = False) -> Once:
     key = request.headers.get(HEADER)
     if key is None:
         if required:
-            raise KeyRequired(f"send {HEADER}: a text of your own that is new for each booking and kept for repetitions")
+            raise KeyRequired(
+                f"send {HEADER}: a text of your own that is new for each booking and kept for repetitions"
+            )
         return Once(request.platform.new_id(), None)
     if not _KEY.fullmatch(key):
         raise InvalidCommand(
-            f"{HEADER} must be 1 to 255 visible ASCII characters", errors=((HEADER, "must be 1 to 255 visible characters"),)
+            f"{HEADER} must be 1 to 255 visible ASCII characters",
+            errors=((HEADER, "must be 1 to 255 visible characters"),),
         )
     account = request.principal.account_id
     fingerprint = await fingerprint_of(request)

@@ -7,15 +7,14 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from litestar import Response, Router, get
-from litestar.openapi.datastructures import ResponseSpec
+from litestar import Response, get
 
 from api.http.positions import reached
 from api.http.quoting import CALENDARS, Party, Priced, offered, priced_plans
 from api.http.requests import ApiRequest
 from api.http.search import HOTEL_PAGES, Adults, Children, Rooms, hotel_page
 from api.http.security import PUBLIC
-from api.http.views import OffersView, money_view
+from api.http.views import OffersView, money_view, spec
 from domain.shared.errors import InvalidCommand
 from domain.shared.money import Money
 from domain.shared.stay import Stay
@@ -24,7 +23,12 @@ from projections.ports import Document
 Json = Response[dict[str, Any]]
 
 
-@get("/{hotel_id:uuid}/offers", responses={200: ResponseSpec(OffersView, description="Offers, cheapest first.")})
+@get(
+    "/{hotel_id:uuid}/offers",
+    responses={200: spec(OffersView, description="Offers, cheapest first.")},
+    opt=PUBLIC,
+    tags=["Offers"],
+)
 async def get_offers(
     request: ApiRequest,
     hotel_id: UUID,
@@ -83,6 +87,3 @@ async def _offer(request: ApiRequest, page: Document, priced: Priced, stay: Stay
         "cancellation": [{"hours_before": tier.hours_before, "percent": tier.percent_charged} for tier in sealed.tiers],
         "rooms_left": priced.rooms_left,
     }
-
-
-offers_router = Router("/v1/hotels", opt=PUBLIC, tags=["Offers"], route_handlers=[get_offers])

@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, get, post
-from litestar.openapi.datastructures import ResponseSpec
 
 from api.http.positions import token_of
 from api.http.requests import ApiRequest
 from api.http.schemas import PaymentAction
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, send
-from api.http.views import PaymentView, utc
+from api.http.views import PaymentView, spec, utc
 from domain.booking.state import BOOKING
 from domain.payment.commands import ResolvePaymentAction
 from domain.shared.errors import NotFound
@@ -23,7 +22,7 @@ from projections.ports import Document
 Json = Response[dict[str, Any]]
 
 
-@get("/{payment_id:uuid}", responses={200: ResponseSpec(PaymentView, description="The payment.")})
+@get("/{payment_id:uuid}", responses={200: spec(PaymentView, description="The payment.")})
 async def get_payment(request: ApiRequest, payment_id: UUID) -> Json:
     """A payment, from its own record. A payment that has not begun yet is not found."""
     page = await _payment(request, payment_id)
@@ -33,7 +32,7 @@ async def get_payment(request: ApiRequest, payment_id: UUID) -> Json:
 @post(
     "/{payment_id:uuid}/action",
     status_code=200,
-    responses={200: ResponseSpec(PaymentView, description="The payment after the action.")},
+    responses={200: spec(PaymentView, description="The payment after the action.")},
 )
 async def act_on_payment(request: ApiRequest, payment_id: UUID, data: PaymentAction) -> Json:
     """Approve or refuse at the sandbox provider what it asked of the guest; a real provider is asked what came of it."""

@@ -73,7 +73,9 @@ class Offered(BaseModel):
     @property
     def tiers(self) -> tuple[CancellationTier, ...]:
         """What cancelling costs."""
-        return tuple(CancellationTier(hours_before=hours, percent_charged=percent) for hours, percent in self.cancellation)
+        return tuple(
+            CancellationTier(hours_before=hours, percent_charged=percent) for hours, percent in self.cancellation
+        )
 
     @property
     def check_in_at(self) -> dt.datetime:

@@ -99,7 +99,9 @@ class ApiRequest(Request[Any, Any, State]):
     def _require_type(self, allowed: frozenset[str]) -> None:
         content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in allowed:
-            raise UnsupportedMediaType(f"send {' or '.join(sorted(allowed))}, not {content_type[:100] or 'an unnamed type'}")
+            raise UnsupportedMediaType(
+                f"send {' or '.join(sorted(allowed))}, not {content_type[:100] or 'an unnamed type'}"
+            )
 
 
 def _bad_body(detail: str) -> InvalidCommand:

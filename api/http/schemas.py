@@ -87,7 +87,9 @@ class HotelChange(Body):
     stars: Count | None = None
     amenities: Annotated[tuple[Line, ...], Field(max_length=50)] | None = None
     description: Text | None = None
-    images: Annotated[tuple[Annotated[str, StringConstraints(max_length=2_000)], ...], Field(max_length=50)] | None = None
+    images: Annotated[tuple[Annotated[str, StringConstraints(max_length=2_000)], ...], Field(max_length=50)] | None = (
+        None
+    )
 
 
 class NewRoomType(Body):

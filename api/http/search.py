@@ -7,8 +7,7 @@ import datetime as dt
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Response, Router, get
-from litestar.openapi.datastructures import ResponseSpec
+from litestar import Response, get
 from litestar.params import Parameter
 
 from api.http.positions import reached
@@ -16,7 +15,7 @@ from api.http.quoting import Party, Priced, priced_plans
 from api.http.requests import ApiRequest
 from api.http.security import PUBLIC
 from api.http.sending import etag, not_modified
-from api.http.views import HotelHitsView, HotelView, money_view
+from api.http.views import HotelHitsView, HotelView, money_view, spec
 from domain.shared.errors import InvalidCommand, NotFound
 from domain.shared.money import Money, exponent_of
 from domain.shared.stay import Stay
@@ -35,7 +34,7 @@ Children = Annotated[int, Parameter(ge=0, le=MAX_CHILDREN)]
 Rooms = Annotated[int, Parameter(ge=1, le=MAX_ROOMS)]
 
 
-@get("/", responses={200: ResponseSpec(HotelHitsView, description="Hotels, best first.")})
+@get("/", responses={200: spec(HotelHitsView, description="Hotels, best first.")}, opt=PUBLIC, tags=["Search"])
 async def search_hotels(  # noqa: PLR0913 - one per query parameter of the contract
     request: ApiRequest,
     q: Annotated[str | None, Parameter(max_length=200, description="text, typos allowed")] = None,
@@ -90,7 +89,12 @@ async def search_hotels(  # noqa: PLR0913 - one per query parameter of the contr
     return Response(body, headers=headers)
 
 
-@get("/{hotel_id:uuid}", responses={200: ResponseSpec(HotelView, description="The hotel's page.")})
+@get(
+    "/{hotel_id:uuid}",
+    responses={200: spec(HotelView, description="The hotel's page.")},
+    opt=PUBLIC,
+    tags=["Search"],
+)
 async def get_hotel(request: ApiRequest, hotel_id: UUID) -> Json:
     """A hotel with its room types and rate plans."""
     headers = await reached(request, HOTEL_PAGES)
@@ -112,7 +116,10 @@ async def hotel_page(request: ApiRequest, hotel_id: UUID) -> Document:
 def hotel_view(page: Document) -> dict[str, Any]:
     """What everybody may see of a hotel."""
     view = {name: page[name] for name in HotelView.model_fields if name in page}
-    return view | {"rating": page.get("rating"), "rate_plans": [_plan(plan, page["currency"]) for plan in page["rate_plans"]]}
+    return view | {
+        "rating": page.get("rating"),
+        "rate_plans": [_plan(plan, page["currency"]) for plan in page["rate_plans"]],
+    }
 
 
 def check_not_past(request: ApiRequest, check_in: dt.date) -> None:
@@ -180,7 +187,10 @@ def _place(lat: float | None, lon: float | None, radius_km: float | None, sort: 
 def _listed(name: str, values: list[str] | None) -> tuple[str, ...]:
     items = tuple(item for value in values or [] for part in value.split(",") if (item := part.strip()))
     if len(items) > MAX_VALUES or any(len(item) > MAX_VALUES or not item.isprintable() for item in items):
-        raise InvalidCommand(f"{name} has too many or too long values", errors=((name, "must be at most 50 values of at most 50 characters"),))
+        raise InvalidCommand(
+            f"{name} has too many or too long values",
+            errors=((name, "must be at most 50 values of at most 50 characters"),),
+        )
     return tuple(dict.fromkeys(items))
 
 
@@ -196,6 +206,3 @@ def _text(name: str, value: str | None) -> str | None:
     if not value.isprintable():
         raise InvalidCommand(f"{name} has characters that cannot be printed", errors=((name, "must be printable"),))
     return value.strip()
-
-
-search_router = Router("/v1/hotels", opt=PUBLIC, tags=["Search"], route_handlers=[search_hotels, get_hotel])

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any, Literal
 from uuid import UUID
 
+from litestar.openapi.datastructures import ResponseSpec
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.shared.money import Money
@@ -398,10 +399,10 @@ class PaymentView(View):
     payment_id: UUID
     booking_id: UUID
     status: str
-    amount: MoneyView
-    captured: MoneyView
-    refunded: MoneyView
-    provider: str
+    amount: MoneyView | None
+    captured: MoneyView | None
+    refunded: MoneyView | None
+    provider: str | None
     action_url: str | None
     reason: str | None
     created_at: str
@@ -453,11 +454,53 @@ class ReplayView(View):
     error: str | None
 
 
-class DocumentsView(View):
-    """A page of documents as their read model keeps them."""
+class SagaItem(View):
+    """Where one saga stands; times are real ones."""
 
-    items: list[dict[str, Any]]
+    saga_id: UUID
+    saga: str
+    subject_id: UUID
+    step: str
+    status: str
+    deadline: str | None
+    started_at: str
+    updated_at: str
+    attempts: int
+    note: str
+    version: int
+    age_seconds: float
+
+
+class SagasView(View):
+    """A page of sagas."""
+
+    items: list[SagaItem]
     next_cursor: str | None
+
+
+class SagaStep(View):
+    """One event of a saga's stream."""
+
+    at: str
+    what: str
+    details: dict[str, Any]
+
+
+class SagaView(View):
+    """One saga and everything that it has done."""
+
+    saga_id: UUID
+    saga: str
+    subject_id: UUID
+    step: str
+    status: str
+    deadline: str | None
+    started_at: str
+    updated_at: str
+    attempts: int
+    note: str
+    version: int
+    steps: list[SagaStep]
 
 
 class DeadLetterView(View):
@@ -484,6 +527,13 @@ class DeadLettersView(View):
     next_cursor: None
 
 
+class Live(View):
+    """The process answers."""
+
+    status: Literal["up"]
+    version: str
+
+
 class HealthPart(View):
     """One part of the platform."""
 
@@ -498,6 +548,11 @@ class HealthView(View):
     status: str
     version: str
     parts: list[HealthPart]
+
+
+def spec(model: type[View], *, description: str) -> ResponseSpec:
+    """How an answer is described; its example is a real one, see ``examples``."""
+    return ResponseSpec(model, generate_examples=False, description=description)
 
 
 def money_view(money: Money) -> dict[str, str]:

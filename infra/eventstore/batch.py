@@ -164,6 +164,12 @@ def _statement(sections: Sequence[_Section]) -> str:
     return f"WITH {numbered}\nSELECT {wanted if sections[0].text is _EVENTS else '1 WHERE false'}"
 
 
+_EXISTING = """
+SELECT originator_id, originator_version, event_id, transaction_id, notification_id
+FROM @stored_events JOIN unnest($1::uuid[], $2::bigint[]) AS asked(id, version)
+  ON originator_id = id AND originator_version = version"""
+
+
 class BatchWriter:
     """Writes batches into one context's schema."""
 
@@ -225,17 +231,11 @@ class BatchWriter:
                     unsure.setdefault((stream_id, expected), []).append(pending)
                 reached[stream_id] = expected + len(append.events)
         if unsure:
-            existing = await self._pool.fetch(
-                in_schema(
-                    "SELECT originator_id, originator_version FROM @stored_events JOIN unnest($1::uuid[], $2::bigint[])"
-                    " AS asked(id, version) ON originator_id = id AND originator_version = version",
-                    self._context,
-                ),
-                *zip(*unsure, strict=True),
-            )
+            found = await self._pool.fetch(in_schema(_EXISTING, self._context), *zip(*unsure, strict=True))
+            existing = {(row["originator_id"], row["originator_version"]) for row in found}
             for stream_id, version in existing:
-                self._heads.learn(UUID(bytes=stream_id.bytes), version)
-            failed += [p for asked, theirs in unsure.items() if not self._heads.reached(*asked) for p in theirs]
+                self._heads.learn(stream_id, version)
+            failed += [pending for asked, theirs in unsure.items() if asked not in existing for pending in theirs]
         return failed
 
     async def settle(self, batch: Sequence[Pending]) -> None:
@@ -262,15 +262,7 @@ class BatchWriter:
         rows = [(row.stream_id, row.version) for pending in batch for row in pending.rows]
         if not rows:
             return {}
-        found = await self._pool.fetch(
-            in_schema(
-                "SELECT originator_id, originator_version, event_id, transaction_id, notification_id"
-                " FROM @stored_events JOIN unnest($1::uuid[], $2::bigint[]) AS asked(id, version)"
-                " ON originator_id = id AND originator_version = version",
-                self._context,
-            ),
-            *zip(*rows, strict=True),
-        )
+        found = await self._pool.fetch(in_schema(_EXISTING, self._context), *zip(*rows, strict=True))
         return {(stream, version): (event_id, Position(*place)) for stream, version, event_id, *place in found}
 
     async def _existing_answers(self, batch: Sequence[Pending]) -> dict[Any, tuple[UUID, Answer | None]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -97,14 +97,18 @@ class GroupCommit:
             await self._worker
 
     async def _work(self) -> None:
+        batch: list[Pending] = []
         try:
             while self._queue:
-                await self._store(self._next_batch())
+                batch = self._next_batch()
+                await self._store(batch)
+        except BaseException as error:  # cancelled, or a fault of ours: nobody may be left waiting
+            _give_up(batch, error)
+            _give_up(self._queue, error)
+            self._queue.clear()
+            raise
         finally:
             self._worker = None
-            for pending in self._queue:  # only if this task is cancelled
-                pending.fail(EventStoreUnavailable("the event store was stopped before it took this commit"))
-            self._queue.clear()
 
     def _next_batch(self) -> list[Pending]:
         batch, deferred = _Batch(), []
@@ -134,9 +138,6 @@ class GroupCommit:
                 refusals += 1
                 if not isinstance(error, _IN_THE_WAY) or refusals >= _TRIES_TOGETHER:
                     return await self._one_by_one(batch, error)
-            except BaseException as error:
-                _give_up(batch, error)
-                raise
         return None
 
     async def _attempt(self, batch: Sequence[Pending], *, settle_first: bool) -> None:
@@ -189,7 +190,7 @@ def _standing(batch: Sequence[Pending]) -> list[Pending]:
     return left
 
 
-def _give_up(batch: Sequence[Pending], error: BaseException) -> None:
+def _give_up(batch: Iterable[Pending], error: BaseException) -> None:
     """End ``batch`` with what is known about it."""
     for pending in batch:
         if pending.sent:
@@ -199,4 +200,4 @@ def _give_up(batch: Sequence[Pending], error: BaseException) -> None:
 
 
 def _text_of(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return str(error.args[0]) if error.args else type(error).__name__

@@ -144,14 +144,16 @@ class LogWatch:
     async def _listen_always(self, listening: asyncio.Event) -> None:
         """Keep one connection that listens; when it breaks, take another and look what was missed."""
         while True:
-            async with self._pool.acquire() as connection, watched(connection) as broken:
+            async with self._pool.acquire() as connection:
                 await connection.add_listener(self._channel, self._heard)
                 listening.set()
                 self._look.set()
+                broken: asyncio.Event | None = None
                 try:
-                    await broken.wait()
+                    async with watched(connection) as broken:
+                        await broken.wait()
                 finally:
-                    if not connection.is_closed():
+                    if broken is None or not broken.is_set():
                         await connection.remove_listener(self._channel, self._heard)
             log.warning("lost the connection that listens for new events", channel=self._channel)
 

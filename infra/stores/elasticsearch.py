@@ -147,7 +147,7 @@ class ElasticsearchHotels:
             return {}
         with _answering():
             answer = await self._client.options(request_timeout=_BULK_PATIENCE_SECONDS).mget(
-                index=self._named(build), ids=list(keys), source_includes=["stored"]
+                index=self._named(build), ids=list(keys)
             )
         if any(one.get("error", {}).get("type") == _NO_INDEX for one in answer["docs"]):
             raise BuildMissing(build)

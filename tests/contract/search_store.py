@@ -103,4 +103,3 @@ async def paged(place: Place, query: HotelQuery) -> list[str]:
             return ids
         assert len(hits.items) == query.limit
         hits = await place.store.search(place.name, replace(query, cursor=hits.next_cursor))
-

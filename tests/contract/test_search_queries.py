@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,7 @@ from typing import Any
 import pytest
 
 from domain.shared.errors import InvalidCommand
-from infra.stores.tantivy_search import TantivyHotels
-from projections.ports import BuildMissing, FoldedDocument, HotelQuery, Sort, StoreUnavailable
+from projections.ports import HotelQuery, Sort
 from tests.contract.search_store import Place, document, filled, found, hotel, paged, search_place, with_town
 
 JUNE = tuple(dt.date(2026, 6, day) for day in range(1, 31))
@@ -288,4 +285,3 @@ async def test_suggestions_are_limited_and_never_repeated(place: Place) -> None:
     await filled(place, *(hotel(f"k{n}", f"Berlin {n % 3}", "Berlin") for n in range(9)))
     assert await place.store.suggest(place.name, "ber") == ["Berlin", "Berlin 0", "Berlin 1", "Berlin 2"]
     assert await place.store.suggest(place.name, "ber", 2) == ["Berlin", "Berlin 0"]
-

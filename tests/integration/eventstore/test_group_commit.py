@@ -205,6 +205,7 @@ class Away(BatchWriter):
         self._before_sending = before_sending
 
     async def unfounded(self, batch: Sequence[Pending]) -> list[Pending]:
+        del batch
         if self._before_sending:
             raise ConnectionRefusedError
         return []
@@ -269,5 +270,3 @@ async def test_a_version_is_not_skipped(store: PostgresEventStore, monkeypatch: 
 
     assert isinstance(ahead, ConcurrencyConflict)
     assert isinstance(fits, Position)
-
-

@@ -20,6 +20,12 @@ from infra.eventstore.store import PostgresEventStore
 from tests.integration.eventstore.counting import COUNTER, Count, Increased, append
 
 
+class Stored(Application[UUID]):
+    """The library's application under the name from which it makes that of the table, ``stored_events``."""
+
+    name = "stored"
+
+
 class Registered(Event, topic="dogs.v1.Registered"):
     """What the library stores for the creation of ``Dog``."""
 
@@ -41,13 +47,19 @@ class Dog(Aggregate):
     TOPIC = "dogs.v1.Dog"
 
     class Event(Aggregate.Event):
+        """Base of its events."""
+
         TOPIC = "dogs.v1.Event"
 
     class Created(Event, Aggregate.Created):
+        """Its first event."""
+
         TOPIC = "dogs.v1.Registered"
         name: str
 
     class TrickAdded(Event):
+        """It knows more."""
+
         TOPIC = "dogs.v1.TrickAdded"
         trick: str
 
@@ -76,27 +88,26 @@ def library_settings(postgres_url: str, context: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def stock_application(library_settings: dict[str, str]) -> Iterator[Application[UUID]]:
+def stock_application(library_settings: dict[str, str]) -> Iterator[Stored]:
     """As the library comes."""
-    with Application[UUID](library_settings) as application:
-        application.name = "stored"
+    with Stored(library_settings) as application:
         yield application
 
 
 @pytest.fixture
-def mapped_application(library_settings: dict[str, str]) -> Iterator[Application[UUID]]:
+def mapped_application(library_settings: dict[str, str]) -> Iterator[Stored]:
     """With our mapper."""
     module = infra.eventstore.mapper.__name__
     ours = {
         "MAPPER_TOPIC": f"{module}:{EventMapper.__name__}",
         "TRANSCODER_TOPIC": f"{module}:{EventTranscoder.__name__}",
     }
-    with Application[UUID]({**library_settings, **ours}) as application:
+    with Stored({**library_settings, **ours}) as application:
         yield application
 
 
 async def test_the_stock_application_reads_and_continues_our_streams(
-    store: PostgresEventStore, stock_application: Application[UUID]
+    store: PostgresEventStore, stock_application: Stored
 ) -> None:
     stream, at = uuid4(), "2026-06-01T12:00:00+00:00"
     registered = Registered(originator_topic="dogs.v1.Dog", timestamp=at, name="Fido")
@@ -113,7 +124,7 @@ async def test_the_stock_application_reads_and_continues_our_streams(
 
 
 async def test_we_read_and_continue_streams_of_the_stock_application(
-    store: PostgresEventStore, stock_application: Application[UUID]
+    store: PostgresEventStore, stock_application: Stored
 ) -> None:
     dog = Dog("Rex")
     dog.add_trick("sit")
@@ -130,18 +141,17 @@ async def test_we_read_and_continue_streams_of_the_stock_application(
 
 
 async def test_with_our_mapper_the_application_has_our_events(
-    store: PostgresEventStore, mapped_application: Application[UUID]
+    store: PostgresEventStore, mapped_application: Stored
 ) -> None:
     stream = uuid4()
     await store.commit(append(stream, 0, Increased(by=2)))
     mapped_application.save(StreamEvent(stream, 2, Increased(by=3, note="from the library")))
 
-    def project(state: Count | None, events: Any) -> Count:
+    def project(state: Any, events: Any) -> Any:
         return COUNTER.fold((one.event for one in events), state)
 
-    assert mapped_application.repository.get(stream, projector_func=project) == Count(
-        total=5, notes=("from the library",)
-    )
+    folded: Any = mapped_application.repository.get(stream, projector_func=project)
+    assert folded == Count(total=5, notes=("from the library",))
     assert [one.event for one in await store.read_stream(stream)][1] == Increased(by=3, note="from the library")
     assert [one.topic for one in mapped_application.notification_log.select(1, 10)] == [Increased.topic] * 2
 
@@ -150,7 +160,7 @@ async def test_the_library_finds_its_tables_without_creating_any(
     pool: asyncpg.Pool, context: str, library_settings: dict[str, str]
 ) -> None:
     before = await pool.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = $1::regnamespace", f'"{context}"')
-    with Application[UUID]({**library_settings, "CREATE_TABLE": "no"}) as application:
+    with Stored({**library_settings, "CREATE_TABLE": "no"}) as application:
         application.save(Dog("Laika"))
     after = await pool.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = $1::regnamespace", f'"{context}"')
 

@@ -1,4 +1,4 @@
-"""Nothing is skipped and nothing comes twice, whatever transactions do to each other; and a naive reader fails at that."""
+"""Nothing is skipped and nothing comes twice, whatever transactions do; and a naive reader fails at that."""
 
 from __future__ import annotations
 

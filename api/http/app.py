@@ -1,0 +1,96 @@
+"""The HTTP API, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.plugins.pydantic import PydanticPlugin
+from litestar.types import ControllerRouterHandler
+
+from api.http.accounts import keys_router, login_router, me_router
+from api.http.analytics import analytics_router
+from api.http.availability import get_availability
+from api.http.booking_events import booking_events_router
+from api.http.bookings import bookings_router
+from api.http.health import health_router
+from api.http.hotels import WRITERS
+from api.http.imports import imports_router
+from api.http.logs import logs_router
+from api.http.offers import get_offers
+from api.http.openapi import machines_router, openapi_config
+from api.http.operations import operations_router
+from api.http.payments import payments_router
+from api.http.problems import EXCEPTION_HANDLERS
+from api.http.request_ids import add_headers
+from api.http.requests import ApiRequest
+from api.http.search import get_hotel, search_hotels
+from api.http.settings import HttpSettings
+from api.http.watching import StreamWatch
+from api.platform import Platform
+from domain.booking.events import (
+    BookingAwaitingPayment,
+    BookingCancelled,
+    BookingConfirmed,
+    BookingRejected,
+    BookingRequested,
+    CancellationRequested,
+)
+
+ROUTERS: Sequence[ControllerRouterHandler] = (
+    login_router,
+    me_router,
+    keys_router,
+    Router("/v1/hotels", route_handlers=[search_hotels, get_hotel, get_offers, get_availability, *WRITERS]),
+    bookings_router,
+    booking_events_router,
+    payments_router,
+    analytics_router,
+    operations_router,
+    logs_router,
+    imports_router,
+    health_router,
+    machines_router,
+)
+_BOOKING_EVENTS = (
+    BookingRequested,
+    BookingAwaitingPayment,
+    BookingConfirmed,
+    BookingRejected,
+    CancellationRequested,
+    BookingCancelled,
+)
+
+
+def create_app(
+    platform: Platform, http: HttpSettings | None = None, *, pages: Sequence[ControllerRouterHandler] = ()
+) -> Litestar:
+    """The API of ``platform``; ``pages`` are routes of others that are served beside it.
+
+    Serve it without trust in forwarding headers: they are anybody's to write.
+    """
+    settings = http or HttpSettings()
+    watch = StreamWatch(platform.logs["bookings"], frozenset(event.topic for event in _BOOKING_EVENTS))
+
+    @asynccontextmanager
+    async def watching(_: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await watch.close()
+
+    return Litestar(
+        [*ROUTERS, *pages],
+        before_send=[add_headers],
+        debug=False,
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=[watching],
+        logging_config=None,
+        openapi_config=openapi_config(platform.version),
+        plugins=[PydanticPlugin()],
+        request_class=ApiRequest,
+        request_max_body_size=settings.max_body,
+        state=State({"platform": platform, "http": settings, "bookings_watch": watch, "new_id": platform.new_id}),
+    )

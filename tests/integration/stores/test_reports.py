@@ -1,0 +1,101 @@
+"""Reports, computed by the engine from the rows that the projection makes, written twice as after a crash."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from commands.handling import Dependencies
+from commands.ports import CommandEnvelope, Metadata, RecordedEvent
+from domain.booking.events import BookingCancelled, BookingConfirmed, BookingRejected, BookingRequested
+from infra.stores.facts import ClickHouseFacts
+from projections.booking_facts import BookingFacts
+from projections.reports import ReportName, RunReport, report_handlers
+from projections.writers import FactWriter
+from tests.fakes import NOW, FakeClock, FakeIds
+from tests.unit.projections.booking_events import HOTEL, euros, recorded, told
+
+OTHER_HOTEL = UUID(int=77)
+JULY, AUGUST, SEPTEMBER = dt.date(2015, 7, 1), dt.date(2015, 8, 1), dt.date(2015, 9, 1)
+
+
+def history() -> list[RecordedEvent]:
+    """In July one stay and one cancelled stay of two rooms each, one rejected; in August one at another hotel."""
+    kept, cancelled, rejected, august = (UUID(int=number) for number in range(20, 24))
+    asked = {"payment_provider": "sandbox", "payment_token": "tok_ok"}
+    return [
+        recorded(told(BookingRequested, booking_id=kept, **asked), 1),
+        recorded(told(BookingConfirmed, booking_id=kept), 2),
+        recorded(told(BookingConfirmed, booking_id=cancelled), 2),
+        recorded(
+            told(BookingCancelled, booking_id=cancelled, charge=euros(10_000), refund=euros(0), reason="ill"), 4
+        ),
+        recorded(told(BookingRejected, booking_id=rejected, reason="sold_out"), 2),
+        recorded(told(BookingConfirmed, booking_id=august, hotel_id=OTHER_HOTEL, first=AUGUST, rooms=1), 2),
+    ]
+
+
+@pytest.fixture
+async def facts(tmp_path: Path, fresh_name: Callable[..., str]) -> AsyncIterator[ClickHouseFacts]:
+    store = ClickHouseFacts.embedded(tmp_path / "facts", fresh_name("facts"))
+    writer = FactWriter(BookingFacts(), store)
+    await writer.prepare("booking_facts_1")
+    await writer.write("booking_facts_1", history())
+    await writer.write("booking_facts_1", history()[2:])
+    await store.point("booking_facts", "booking_facts_1")
+    yield store
+    await store.close()
+
+
+async def report(facts: ClickHouseFacts, name: ReportName, *hotels: UUID) -> list[dict[str, object]]:
+    command = RunReport(report=name, first=JULY, last=SEPTEMBER, hotels=hotels)
+    envelope = CommandEnvelope(UUID(int=1), command, Metadata(correlation_id=UUID(int=1), at=NOW))
+    dependencies = Dependencies(streams={}, clock=FakeClock(), new_id=FakeIds(), providers={})
+    answer = await report_handlers(facts)[RunReport](dependencies, envelope)
+    rows: list[dict[str, object]] = answer.body["rows"]
+    return rows
+
+
+async def test_bookings_per_hotel_and_month_count_each_once(facts: ClickHouseFacts) -> None:
+    rows = await report(facts, "monthly")
+    assert rows == [
+        {
+            "hotel_id": str(HOTEL),
+            "month": "2015-07-01",
+            "currency": "EUR",
+            "bookings": 2,
+            "cancellations": 1,
+            "nights": 12,
+            "revenue_minor": 132_000,
+            "kept_minor": 10_000,
+        },
+        {
+            "hotel_id": str(OTHER_HOTEL),
+            "month": "2015-08-01",
+            "currency": "EUR",
+            "bookings": 1,
+            "cancellations": 0,
+            "nights": 3,
+            "revenue_minor": 33_000,
+            "kept_minor": 0,
+        },
+    ]
+    assert await report(facts, "monthly", OTHER_HOTEL) == rows[1:]
+
+
+async def test_occupancy_counts_what_is_sold_now(facts: ClickHouseFacts) -> None:
+    assert await report(facts, "occupancy", HOTEL) == [
+        {
+            "hotel_id": str(HOTEL),
+            "night": f"2015-07-0{day}",
+            "currency": "EUR",
+            "rooms_sold": 2,
+            "revenue_minor": 2 * price,
+            "adr_minor": price,
+        }
+        for day, price in ((1, 10_000), (2, 11_000), (3, 12_000))
+    ]

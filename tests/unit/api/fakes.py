@@ -1,0 +1,417 @@
+"""A whole platform in memory: the real decisions, handlers, sagas, projections, tokens and offers on pretended stores.
+
+Sagas run to their end within the command that starts them, and read models are made when they are asked for, so a
+test sees everything at once; ``Memory.hold_sagas`` keeps them from running until ``run_sagas``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from api.platform import FeedStatus, Health, Platform
+from commands.dispatch import Dispatcher
+from commands.limits import RateDecision
+from commands.ports import (
+    START,
+    Answer,
+    CommandEnvelope,
+    DeadLetter,
+    Idempotency,
+    IdempotencyMismatch,
+    LogRun,
+    Metadata,
+    Position,
+    RecordedEvent,
+    RequestInFlight,
+)
+from infra.security.offers import FernetOffers
+from infra.security.tokens import TokenService
+from projections.booking_pages import BookingPages
+from projections.builds import Build, BuildState
+from projections.calendars import Calendars
+from projections.hotel_pages import HotelPages
+from projections.hotel_search import HotelSearch
+from projections.payment_pages import PaymentPages
+from projections.ports import Document, HotelHits, HotelQuery, Page, Where
+from projections.projection import DocumentProjection, Projection
+from projections.saga_pages import SagaPages
+from sagas.booking import BOOKING_SAGA
+from sagas.cancellation import CANCELLATION_SAGA
+from sagas.journal import Journal, Teller
+from sagas.saga import Happening
+from tests.fake_accounts import MemoryAccounts
+from tests.fakes import CONTEXTS, Fakes, FakeStreams
+
+PROJECTIONS: tuple[Projection, ...] = (
+    HotelPages(),
+    HotelSearch(),
+    Calendars(),
+    BookingPages(),
+    PaymentPages(),
+    SagaPages(),
+)
+
+
+class MemoryLog:
+    """The log of one context, over its streams."""
+
+    def __init__(self, streams: FakeStreams) -> None:
+        self.context = streams.context
+        self._streams = streams
+        self.claims: dict[tuple[str, str], Idempotency] = {}
+        self.finished: dict[tuple[str, str], str] = {}
+        self.lag = 0
+        """How many events every read model is behind."""
+
+    async def read_stream(self, stream_id: UUID, *, after: int = 0, up_to: int | None = None) -> list[RecordedEvent]:
+        """See EventStore."""
+        del up_to
+        return [each for each in self._streams.log if each.stream_id == stream_id and each.version > after]
+
+    async def read_log(self, after: Position, limit: int, **_: Any) -> LogRun:
+        """See EventStore."""
+        events = tuple(each for each in self._streams.log if each.position > after)[:limit]
+        return LogRun(self.context, after, events[-1].position if events else after, events)
+
+    async def newest(self, limit: int) -> list[RecordedEvent]:
+        """See EventStore."""
+        return self._streams.log[-limit:]
+
+    async def correlated(self, correlation_id: UUID) -> list[RecordedEvent]:
+        """See EventStore."""
+        return [each for each in self._streams.log if each.metadata.correlation_id == correlation_id]
+
+    async def head(self) -> Position:
+        """See EventStore."""
+        return self._streams.log[-1].position if self._streams.log else START
+
+    async def wait_beyond(self, position: Position, wait_seconds: float) -> bool:
+        """See EventStore."""
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while await self.head() <= position:  # noqa: ASYNC110 - a pretended wake-up
+                    await asyncio.sleep(0.001)
+        except TimeoutError:
+            return False
+        return True
+
+    async def claim(self, idempotency: Idempotency, command_id: UUID) -> Answer | None:
+        """See EventStore."""
+        del command_id
+        place = (idempotency.scope, idempotency.key)
+        before = self.claims.setdefault(place, idempotency)
+        if before.fingerprint != idempotency.fingerprint:
+            raise IdempotencyMismatch("the key was used for another request")
+        if place in self._streams.finished:
+            return self._streams.finished[place]
+        if before is not idempotency:
+            raise RequestInFlight("the request is being handled")
+        return None
+
+    async def release_claim(self, idempotency: Idempotency) -> None:
+        """See EventStore."""
+        self.claims.pop((idempotency.scope, idempotency.key), None)
+
+    async def checkpoint(self, feed: str, context: str) -> Position:
+        """See EventStore: feeds have consumed everything but the last ``lag`` events."""
+        del feed, context
+        return Position(1_000_000 - self.lag, 1_000_000 - self.lag)
+
+
+class Memory:
+    """The stores, and what a test may look at or change. ``platform`` is made of them."""
+
+    def __init__(self) -> None:
+        self.fakes = Fakes()
+        self.clock = self.fakes.clock
+        self.provider = self.fakes.provider
+        self.logs = {context: MemoryLog(self.fakes.streams[context]) for context in CONTEXTS}
+        self.accounts = MemoryAccounts()
+        self.builds = MemoryBuilds(self)
+        self.letters = MemoryLetters()
+        self.operations = MemoryOperations()
+        self.limiter = CountingLimiter()
+        self.hold_sagas = False
+        self.bus_error: Exception | None = None
+        self._told = 0
+        self._dispatcher = Dispatcher(self.fakes.dependencies)
+
+    @property
+    def platform(self) -> Platform:
+        """What the API is made of."""
+        return Platform(
+            version="0.0.0",
+            data_dir=Path("/nowhere"),
+            services=("gateway",),
+            clock=self.clock,
+            new_id=uuid4,
+            bus=self,
+            logs=self.logs,  # type: ignore[arg-type] - the part of the port that the API uses
+            streams=self.fakes.streams,
+            dead_letters={"bookings": self.letters},  # type: ignore[dict-item] - likewise
+            builds=dict.fromkeys(CONTEXTS, self.builds),
+            projections=PROJECTIONS,
+            documents=MemoryDocuments(self),  # type: ignore[arg-type] - likewise
+            search=MemorySearch(self),  # type: ignore[arg-type] - likewise
+            calendars=MemoryCalendars(self),  # type: ignore[arg-type] - likewise
+            accounts=self.accounts,
+            tokens=TokenService(self.accounts, self.clock, uuid4),
+            passwords=PlainPasswords(),
+            offers=FernetOffers(self.accounts, self.clock, uuid4),
+            limiter=self.limiter,
+            operations=self.operations,
+        )
+
+    async def send(self, envelope: CommandEnvelope) -> Answer:
+        """See CommandBus."""
+        if self.bus_error is not None:
+            raise self.bus_error
+        answer = await self._dispatcher.handle(envelope)
+        if not self.hold_sagas:
+            await self.run_sagas()
+        return answer
+
+    async def run_sagas(self) -> None:
+        """Tell the sagas what they have not been told yet, and carry out what they want, until all is quiet."""
+        while len(events := self._all_events()) > self._told:
+            event = events[self._told]
+            self._told += 1
+            for saga in (BOOKING_SAGA, CANCELLATION_SAGA):
+                if type(event.event) in saga.routes:
+                    await self._tell(saga, event)
+
+    async def _tell(self, saga: Any, told: RecordedEvent) -> None:
+        subject = saga.routes[type(told.event)](told.event)
+        saga_id = saga.saga_id(subject)
+        stream = await self.logs["bookings"].read_stream(saga_id)
+        if not stream and type(told.event) not in saga.starts:
+            return
+        journal = Journal(saga, saga_id, subject).after(stream)
+        metadata = told.metadata.model_copy(update={"causation_id": told.event_id, "actor": f"saga:{saga.name}"})
+        entry = Teller(self.clock).tell(journal, Happening(self.clock.now(), told.event), metadata)
+        self._append(saga_id, entry.events, metadata)
+
+    def _append(self, saga_id: UUID, events: Sequence[Any], metadata: Metadata) -> None:
+        bookings = self.fakes.streams["bookings"]
+        bookings._append(saga_id, events, metadata)  # noqa: SLF001 - a fake of ours
+
+    def _all_events(self) -> list[RecordedEvent]:
+        return [event for log in self.fakes.streams.values() for event in log.log]
+
+
+class MemoryDocuments:
+    """Documents, folded when they are asked for."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def all(self, name: str) -> dict[str, Document]:
+        """The read model as of now."""
+        projection = next(each for each in PROJECTIONS if each.name == name)
+        assert isinstance(projection, DocumentProjection)
+        documents: dict[str, Document] = {}
+        for context in projection.contexts:
+            for recorded in self._memory.fakes.streams[context].log:
+                if isinstance(recorded.event, projection.takes):
+                    for key in projection.keys(recorded):
+                        document = projection.apply(documents.get(key), recorded)
+                        assert document is not None
+                        documents[key] = document
+        return documents
+
+    async def get(self, name: str, key: str) -> Document | None:
+        """See DocumentStore."""
+        return self.all(name).get(key)
+
+    async def find(
+        self, name: str, where: Sequence[Where], *, order_by: str, descending: bool, limit: int, cursor: str | None
+    ) -> Page:
+        """See DocumentStore; cursors are numbers here."""
+        tests = {
+            "eq": lambda value, wanted: value == wanted,
+            "in": lambda value, wanted: value in wanted,
+            "gte": lambda value, wanted: value is not None and value >= wanted,
+            "lt": lambda value, wanted: value is not None and value < wanted,
+        }
+        found = [
+            document
+            for document in self.all(name).values()
+            if all(tests[each.op](document.get(each.field), each.value) for each in where)
+        ]
+        found.sort(key=lambda document: document[order_by], reverse=descending)
+        start = int(cursor or 0)
+        more = str(start + limit) if len(found) > start + limit else None
+        return Page(found[start : start + limit], more)
+
+
+class MemorySearch:
+    """Search by city and stars; ``asked`` is the last query."""
+
+    asked: HotelQuery | None = None
+
+    def __init__(self, memory: Memory) -> None:
+        self._documents = MemoryDocuments(memory)
+
+    async def search(self, name: str, query: HotelQuery) -> HotelHits:
+        """See SearchStore."""
+        MemorySearch.asked = query
+        nights = {night.isoformat() for night in query.nights}
+        hits = [
+            hotel
+            for hotel in self._documents.all(name).values()
+            if hotel["listed"]
+            and query.city in {None, hotel["city"]}
+            and (not query.stars or hotel["stars"] in query.stars)
+            and not nights & set(hotel["sold_out"])
+        ]
+        return HotelHits(hits, len(hits), {"city": {hotel["city"]: 1 for hotel in hits}}, None)
+
+
+class MemoryCalendars:
+    """Calendars, made when they are asked for."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def read(
+        self, name: str, kind: str, keys: Sequence[str], first: dt.date, days: int
+    ) -> Mapping[str, Sequence[int | None]]:
+        """See CalendarStore."""
+        del name
+        projection = Calendars()
+        cells: dict[str, dict[dt.date, int]] = {}
+        defaults: dict[str, int] = {}
+        for context in projection.contexts:
+            for recorded in self._memory.fakes.streams[context].log:
+                for write in projection.writes(recorded):
+                    if write.kind == kind:
+                        cells.setdefault(write.key, {}).update(write.cells)
+                        if write.default is not None:
+                            defaults[write.key] = write.default
+        nights = [first + dt.timedelta(days=day) for day in range(days)]
+        return {key: [cells.get(key, {}).get(night, defaults.get(key)) for night in nights] for key in keys}
+
+
+class MemoryBuilds:
+    """Builds: one live build of each read model, until a replay is asked for."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._clock = memory.clock
+        self.all = [self._build(each.name, 1, "live", uuid4()) for each in PROJECTIONS]
+
+    def _build(self, projection: str, number: int, state: BuildState, replay_id: UUID) -> Build:
+        return Build(
+            name=f"{projection}_{number}",
+            projection=projection,
+            version=1,
+            state=state,
+            replay_id=replay_id,
+            created_at=self._clock.now(),
+        )
+
+    async def create(self, projection: str, version: int, state: BuildState, replay_id: UUID) -> Build:
+        """See BuildRegistry."""
+        del version
+        build = self._build(projection, len(self.all) + 1, state, replay_id)
+        self.all.insert(0, build)
+        return build
+
+    async def update(self, build: Build) -> None:
+        """See BuildRegistry."""
+        self.all = [build if each.name == build.name else each for each in self.all]
+
+    async def builds(self, projection: str | None = None) -> list[Build]:
+        """See BuildRegistry."""
+        return [build for build in self.all if projection in {None, build.projection}]
+
+    async def of_replay(self, replay_id: UUID) -> Build | None:
+        """See BuildRegistry."""
+        return next((build for build in self.all if build.replay_id == replay_id), None)
+
+    @asynccontextmanager
+    async def only_replay_of(self, projection: str) -> AsyncIterator[None]:
+        """See BuildRegistry."""
+        del projection
+        yield
+
+
+class MemoryLetters:
+    """Dead letters that a test puts there."""
+
+    def __init__(self) -> None:
+        self.letters: list[DeadLetter] = []
+
+    async def list(self, consumer: str | None = None, limit: int = 200) -> list[DeadLetter]:
+        """See DeadLetters."""
+        return [letter for letter in self.letters if consumer in {None, letter.consumer}][:limit]
+
+    async def get(self, letter_id: UUID) -> DeadLetter | None:
+        """See DeadLetters."""
+        return next((letter for letter in self.letters if letter.letter_id == letter_id), None)
+
+
+class MemoryOperations:
+    """What operators see, as a test says it."""
+
+    def __init__(self) -> None:
+        self.parts = [Health("postgres", "up")]
+
+    async def health(self) -> list[Health]:
+        """See Operations."""
+        return self.parts
+
+    async def feeds(self) -> list[FeedStatus]:
+        """See Operations."""
+        return [FeedStatus("hotel_pages_1", "live", {"hotels": "3.4"}, 0, 0.0, None)]
+
+    async def pause(self, feed: str) -> None:
+        """See Operations."""
+
+    async def resume(self, feed: str) -> None:
+        """See Operations."""
+
+    def metrics(self) -> bytes:
+        """See Operations."""
+        return b"nightledger_up 1\n"
+
+    def asyncapi(self) -> dict[str, Any]:
+        """See Operations."""
+        return {"asyncapi": "3.0.0"}
+
+
+class PlainPasswords:
+    """Passwords that cost nothing; ``verified`` is what was compared, None for accounts that do not exist."""
+
+    def __init__(self) -> None:
+        self.verified: list[str | None] = []
+
+    async def hash(self, password: str) -> str:
+        """See Passwords."""
+        return f"plain:{password}"
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """See Passwords."""
+        self.verified.append(password_hash)
+        return password_hash == f"plain:{password}"
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        """See Passwords."""
+        return not password_hash.startswith("plain:")
+
+
+class CountingLimiter:
+    """Allows ``limit`` per key, for ever; ``taken`` counts."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, int] = {}
+
+    async def take(self, key: str, limit: int, window_seconds: float) -> RateDecision:
+        """See RateLimiter."""
+        count = self.taken[key] = self.taken.get(key, 0) + 1
+        return RateDecision(count <= limit, max(0, limit - count), 0.0 if count <= limit else window_seconds / limit)
