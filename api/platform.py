@@ -73,11 +73,13 @@ class Platform:
 
     ``logs``, ``streams`` and ``dead_letters`` are by context and may be read for all contexts; commands go over
     ``bus``. ``builds`` is by the service that feeds a read model; a replay is asked for by creating a build in state
-    ``building`` there, which the process that feeds it picks up. ``data_dir`` keeps files for those who run it.
+    ``building`` there, which the process that feeds it picks up. ``data_dir`` keeps files for those who run it;
+    ``demo_hotels`` is how many the demo seeds.
     """
 
     version: str
     data_dir: Path
+    demo_hotels: int
     services: Sequence[str]
     clock: Clock
     new_id: NewId

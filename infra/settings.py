@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "nightledger"
     """Begins the names of everything in shared Redis, MongoDB and Elasticsearch servers."""
     rate_limits: bool = True
+    demo_hotels: int = Field(default=200, ge=1, le=200)
+    """How many hotels the demo seeds."""
     issuer: str = "nightledger"
     """``iss`` of the tokens that the platform issues."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"

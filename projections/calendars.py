@@ -39,6 +39,6 @@ class Calendars(CalendarProjection):
                 cells = {night.date: -1 if night.closed else night.rooms_left for night in counted.nights}
                 return (CalendarWrite("rooms", str(counted.room_type_id), cells, *place),)
             case PricesSet() as prices:
-                cells = {night.date: night.amount_minor for night in prices.nights}
+                cells = dict.fromkeys(prices.nights, prices.amount_minor)
                 return (CalendarWrite("price", str(prices.rate_plan_id), cells, *place),)
         return ()

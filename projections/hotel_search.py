@@ -93,7 +93,7 @@ def _unlisted() -> Document:
 def _priced(hotel: Document, event: PricesSet, day: dt.date) -> Document:
     """``from_price`` is the lowest price of any night from the day on which prices were last set."""
     key, today = str(event.rate_plan_id), day.isoformat()
-    changed = {night.date.isoformat(): night.amount_minor for night in event.nights}
+    changed = {night.isoformat(): event.amount_minor for night in event.nights}
     prices = hotel["_prices"] | {key: hotel["_prices"].get(key, {}) | changed}
     prices = {plan: _from(today, nights) for plan, nights in prices.items()}
     lowest = min((price for nights in prices.values() for price in nights.values()), default=None)

@@ -199,7 +199,7 @@ def _cause(happening: Happening) -> str:
 
 def _timers(before: Journal, after: Journal) -> tuple[SetTimer | CancelTimer, ...]:
     """A quarantined saga keeps its timer: that its time is up is told to it when it is retried."""
-    if after.deadline == before.deadline or (after.quarantined and after.deadline is None):
+    if (after.deadline, after.step) == (before.deadline, before.step) or (after.quarantined and after.deadline is None):
         return ()
     if after.deadline is None or after.metadata is None:
         return (CancelTimer(deadline_timer(after.saga_id)),)

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from api.demo.accounts import account_id, open_demo_accounts
-from api.demo.hotels import CITIES, HOTELS_PER_CITY
 from api.demo.seeding import Seeding
 from api.platform import Platform
 
-TOTAL = len(CITIES) * HOTELS_PER_CITY
-
 
 class Demo:
-    """Seeds ``platform``; the accounts are kept in ``data_dir``."""
+    """Seeds ``platform`` with the first ``hotels`` of all; the accounts are kept in its data directory."""
 
-    def __init__(self, platform: Platform, data_dir: Path) -> None:
+    def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._file = data_dir / "demo-accounts.json"
+        self._file = platform.data_dir / "demo-accounts.json"
+        self.total = platform.demo_hotels
 
     async def seed(self) -> AsyncIterator[int]:
-        """Seed, or find that it is done; yields how many of ``TOTAL`` hotels are there."""
+        """Seed, or find that it is done; yields how many of ``total`` hotels are there."""
         platform = self._platform
         await open_demo_accounts(platform.accounts, platform.passwords, platform.clock, self._file)
         done = 0
-        async for _ in Seeding(platform.bus, platform.logs["hotels"], platform.clock).hotels(account_id("hotelier")):
+        seeding = Seeding(platform.bus, platform.logs["hotels"], platform.clock)
+        async for _ in seeding.hotels(account_id("hotelier"), self.total):
             done += 1
             yield done
 
     def what_to_try(self, url: str) -> str:
         """A first tour by curl."""
         return f"""
-Nightledger is ready at {url} with {TOTAL} hotels in {len(CITIES)} cities.
+Nightledger is ready at {url} with {self.total} demo hotels.
 
   The API, with examples   {url}/docs
   Demo accounts            {self._file} (guest, hotelier, operator, analyst)

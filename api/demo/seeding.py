@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
+from itertools import islice
 from uuid import UUID, uuid5
 
 from api.demo.hotels import NAMESPACE, DemoHotel, DemoRatePlan, DemoRoomType, demo_hotels
@@ -31,10 +32,10 @@ class Seeding:
         self._log = log
         self._clock = clock
 
-    async def hotels(self, owner_id: UUID) -> AsyncIterator[str]:
-        """Open every demo hotel for ``owner_id``, a few at a time; yields each name as it is done."""
+    async def hotels(self, owner_id: UUID, count: int) -> AsyncIterator[str]:
+        """Open the first ``count`` demo hotels for ``owner_id``, a few at a time; yields each name as it is done."""
         pending: set[asyncio.Task[str]] = set()
-        for hotel in demo_hotels():
+        for hotel in islice(demo_hotels(), count):
             pending.add(asyncio.create_task(self._hotel(hotel, owner_id)))
             if len(pending) >= CONCURRENT_HOTELS:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from litestar import Response, Router, get, patch, post
+from litestar.params import JSONBody
 
 from api.http.limits import limit_logins
 from api.http.requests import ApiRequest
@@ -21,7 +22,7 @@ _GUEST: frozenset[Role] = frozenset({"guest"})
 
 
 @post("/register", status_code=201, responses={201: spec(Registered, description="The account exists.")})
-async def register_account(request: ApiRequest, data: Registration) -> Json:
+async def register_account(request: ApiRequest, data: JSONBody[Registration]) -> Json:
     """Make an account with the role of a guest."""
     platform = request.platform
     account = Account(
@@ -39,7 +40,7 @@ async def register_account(request: ApiRequest, data: Registration) -> Json:
 
 
 @post("/login", status_code=200, responses={200: spec(TokenSet, description="Tokens of a new session.")})
-async def log_in(request: ApiRequest, data: Login) -> Json:
+async def log_in(request: ApiRequest, data: JSONBody[Login]) -> Json:
     """Begin a session."""
     platform = request.platform
     account = await platform.accounts.by_email(data.email)
@@ -91,7 +92,7 @@ async def get_me(request: ApiRequest) -> Json:
 
 
 @patch("/", responses={200: spec(Me, description="The account after the change.")})
-async def change_me(request: ApiRequest, data: ProfileChange) -> Json:
+async def change_me(request: ApiRequest, data: JSONBody[ProfileChange]) -> Json:
     """Change one's own details; null takes away what is optional."""
     account = dataclasses.replace(await _account(request), **data.model_dump(exclude_unset=True))
     await request.platform.accounts.update(account)

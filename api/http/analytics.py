@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, access
@@ -21,10 +21,10 @@ Json = Response[dict[str, Any]]
 @get("/{report:str}")
 async def run_report(
     request: ApiRequest,
-    report: str,
-    first: Annotated[dt.date, Parameter(query="from")],
-    last: Annotated[dt.date, Parameter(query="to")],
-    hotel_id: UUID | None = None,
+    report: FromPath[str],
+    first: Annotated[dt.date, QueryParameter(name="from")],
+    last: Annotated[dt.date, QueryParameter(name="to")],
+    hotel_id: FromQuery[UUID | None] = None,
 ) -> Json:
     """Run ``monthly`` or ``occupancy`` from a date to before another, of one hotel or of all; money in minor units."""
     if report not in REPORTS:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from api.http.positions import reached
 from api.http.quoting import CALENDARS
@@ -30,9 +30,9 @@ Json = Response[dict[str, Any]]
 )
 async def get_availability(
     request: ApiRequest,
-    hotel_id: UUID,
-    first: Annotated[dt.date, Parameter(query="from")],
-    end: Annotated[dt.date, Parameter(query="to")],
+    hotel_id: FromPath[UUID],
+    first: Annotated[dt.date, QueryParameter(name="from")],
+    end: Annotated[dt.date, QueryParameter(name="to")],
 ) -> Json:
     """Rooms left on each night from ``from`` to before ``to``, at most 370 nights; a closed night has none."""
     if not first < end:

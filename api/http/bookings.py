@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from litestar import Response, Router, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from pydantic import ValidationError
 
 from api.http.booking_views import as_of, at_rest, booking_events, booking_view, unknown
@@ -33,7 +33,7 @@ from projections.ports import Document, Where
 
 BOOKING_PAGES = "booking_pages"
 HOTEL_PAGES = "hotel_pages"
-Json = Response[dict[str, Any]]
+Json = Response[dict[str, Any] | None]
 Status = Literal["pending", "awaiting_payment", "confirmed", "rejected", "cancelled"]
 _OUTCOMES = frozenset({"confirmed", "rejected", "cancelled"})
 _OWNED_AT_ONCE = 500
@@ -47,7 +47,7 @@ _OWNED_AT_ONCE = 500
         202: spec(BookingView, description="Under way; or the guest has to act on the payment."),
     },
 )
-async def request_booking(request: ApiRequest, data: NewBooking) -> Json:
+async def request_booking(request: ApiRequest, data: JSONBody[NewBooking]) -> Json:
     """Book an offer. Idempotency-Key is required; with ``Prefer: wait=N`` the answer waits for the outcome."""
     if data.payment.provider not in request.http.providers:
         known = ", ".join(sorted(request.http.providers))
@@ -67,8 +67,10 @@ async def request_booking(request: ApiRequest, data: NewBooking) -> Json:
 @get("/{booking_id:uuid}", responses={200: spec(BookingView, description="The booking.")})
 async def get_booking(
     request: ApiRequest,
-    booking_id: UUID,
-    moment: Annotated[dt.datetime | None, Parameter(query="as_of", description="as it was then; with a zone")] = None,
+    booking_id: FromPath[UUID],
+    moment: Annotated[
+        dt.datetime | None, QueryParameter(name="as_of", description="as it was then; with a zone")
+    ] = None,
 ) -> Json:
     """A booking from its own record: now, or as it was at ``as_of``."""
     if moment is not None and moment.tzinfo is None:
@@ -78,19 +80,19 @@ async def get_booking(
         raise unknown(booking_id)
     headers = etag(events[-1].version) | {"Cache-Control": "private, no-cache"}
     if moment is None and not_modified(request, events[-1].version):
-        return Response({}, status_code=304, headers=headers)
+        return Response(None, status_code=304, headers=headers)
     return Response(await booking_view(request, events), headers=headers)
 
 
 @get("/", responses={200: spec(BookingsView, description="Bookings, newest first.")})
 async def list_bookings(
     request: ApiRequest,
-    status: Status | None = None,
-    hotel_id: UUID | None = None,
-    first: Annotated[dt.date | None, Parameter(query="from", description="check-in on or after")] = None,
-    end: Annotated[dt.date | None, Parameter(query="to", description="check-in before")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Parameter(max_length=2_000)] = None,
+    status: FromQuery[Status | None] = None,
+    hotel_id: FromQuery[UUID | None] = None,
+    first: Annotated[dt.date | None, QueryParameter(name="from", description="check-in on or after")] = None,
+    end: Annotated[dt.date | None, QueryParameter(name="to", description="check-in before")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, QueryParameter(max_length=2_000)] = None,
 ) -> Json:
     """A guest's own bookings; a hotelier's hotels'; all, for operators."""
     headers = await reached(request, BOOKING_PAGES)
@@ -114,7 +116,7 @@ async def list_bookings(
     "/{booking_id:uuid}/history",
     responses={200: spec(HistoryView, description="Events in the order in which they were recorded.")},
 )
-async def get_history(request: ApiRequest, booking_id: UUID) -> Json:
+async def get_history(request: ApiRequest, booking_id: FromPath[UUID]) -> Json:
     """Everything that happened to a booking: what, when, who, why, and what caused it."""
     events = await booking_events(request, booking_id)
     return Response({"items": await history_of(request, booking_id, events), "next_cursor": None})
@@ -125,7 +127,9 @@ async def get_history(request: ApiRequest, booking_id: UUID) -> Json:
     status_code=202,
     responses={202: spec(BookingView, description="The cancellation is under way, or done.")},
 )
-async def cancel_booking(request: ApiRequest, booking_id: UUID, data: Cancellation | None = None) -> Json:
+async def cancel_booking(
+    request: ApiRequest, booking_id: FromPath[UUID], data: JSONBody[Cancellation | None] = None
+) -> Json:
     """Cancel a confirmed booking before its check-in; what goes back is decided by its policy at this moment."""
     state = BOOKING.fold(recorded.event for recorded in await booking_events(request, booking_id))
     own = state.details is not None and state.details.account_id == request.principal.account_id

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from litestar import Response, patch, post, put
+from litestar.params import FromPath, JSONBody
 
 from api.http.idempotency import answered_once, fingerprint_of, once
 from api.http.positions import token_of
@@ -41,7 +42,7 @@ _WRITING: dict[str, Any] = {"guards": access("hotelier", "operator", "admin"), "
     responses={201: spec(HotelMade, description="The hotel is on the platform.")},
     **_WRITING,
 )
-async def open_hotel(request: ApiRequest, data: NewHotel) -> Json:
+async def open_hotel(request: ApiRequest, data: JSONBody[NewHotel]) -> Json:
     """Bring a hotel onto the platform. It belongs to whoever asks."""
     asked = await once(request)
     command = OpenHotel(
@@ -64,7 +65,7 @@ async def open_hotel(request: ApiRequest, data: NewHotel) -> Json:
     responses={200: spec(VersionView, description="The details are as asked.")},
     **_WRITING,
 )
-async def change_hotel(request: ApiRequest, hotel_id: UUID, data: HotelChange) -> Json:
+async def change_hotel(request: ApiRequest, hotel_id: FromPath[UUID], data: JSONBody[HotelChange]) -> Json:
     """Change a hotel's details. With If-Match only if nobody changed the hotel since."""
     changes = data.model_dump(exclude={"name", "location"}, exclude_none=True)
     if data.location is not None:
@@ -85,7 +86,7 @@ async def change_hotel(request: ApiRequest, hotel_id: UUID, data: HotelChange) -
     responses={201: spec(RoomTypeMade, description="The room type can be sold.")},
     **_WRITING,
 )
-async def add_room_type(request: ApiRequest, hotel_id: UUID, data: NewRoomType) -> Json:
+async def add_room_type(request: ApiRequest, hotel_id: FromPath[UUID], data: JSONBody[NewRoomType]) -> Json:
     """Add a room type and open its inventory. Its name is unique in the hotel: a repetition changes nothing."""
     asked = await once(request)
     room_type_id = uuid5(hotel_id, f"room type {data.name.casefold()}")
@@ -112,7 +113,7 @@ async def add_room_type(request: ApiRequest, hotel_id: UUID, data: NewRoomType) 
     responses={201: spec(RatePlanMade, description="The rate plan is there; it has no prices yet.")},
     **_WRITING,
 )
-async def add_rate_plan(request: ApiRequest, hotel_id: UUID, data: NewRatePlan) -> Json:
+async def add_rate_plan(request: ApiRequest, hotel_id: FromPath[UUID], data: JSONBody[NewRatePlan]) -> Json:
     """Add terms on which a room type can be booked."""
     asked = await once(request)
     chosen = data.cancellation_policy
@@ -136,7 +137,9 @@ async def add_rate_plan(request: ApiRequest, hotel_id: UUID, data: NewRatePlan) 
     responses={200: spec(VersionView, description="The nights have these prices.")},
     **_WRITING,
 )
-async def set_prices(request: ApiRequest, hotel_id: UUID, rate_plan_id: UUID, data: Prices) -> Json:
+async def set_prices(
+    request: ApiRequest, hotel_id: FromPath[UUID], rate_plan_id: FromPath[UUID], data: JSONBody[Prices]
+) -> Json:
     """Price the nights from ``from`` to ``to``, both included, that begin on one of ``weekdays``."""
     command = SetPrices(
         hotel_id=hotel_id,
@@ -157,7 +160,9 @@ async def set_prices(request: ApiRequest, hotel_id: UUID, rate_plan_id: UUID, da
     responses={200: spec(VersionView, description="The nights offer this many rooms.")},
     **_WRITING,
 )
-async def set_allotment(request: ApiRequest, hotel_id: UUID, room_type_id: UUID, data: Allotment) -> Json:
+async def set_allotment(
+    request: ApiRequest, hotel_id: FromPath[UUID], room_type_id: FromPath[UUID], data: JSONBody[Allotment]
+) -> Json:
     """Offer ``rooms`` rooms on the nights from ``from`` to ``to``, both included; fewer than are taken is a conflict."""
     command = SetAllotment(
         hotel_id=hotel_id,
@@ -175,7 +180,9 @@ async def set_allotment(request: ApiRequest, hotel_id: UUID, room_type_id: UUID,
     responses={200: spec(VersionView, description="The nights have these restrictions.")},
     **_WRITING,
 )
-async def set_restrictions(request: ApiRequest, hotel_id: UUID, room_type_id: UUID, data: RestrictionsBody) -> Json:
+async def set_restrictions(
+    request: ApiRequest, hotel_id: FromPath[UUID], room_type_id: FromPath[UUID], data: JSONBody[RestrictionsBody]
+) -> Json:
     """Replace the restrictions of the nights from ``from`` to ``to``, both included."""
     command = SetRestrictions(
         hotel_id=hotel_id,

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import orjson
 from litestar import Response, Router, post
+from litestar.params import JSONBody
 from litestar.response import Stream
 from pydantic import Field
 
 from api.demo.accounts import account_id
-from api.demo.seed import TOTAL, Demo
+from api.demo.seed import Demo
 from api.http.requests import ApiRequest
 from api.http.schemas import Body, Line
 from api.http.security import BEARER, STAFF, access
@@ -41,16 +42,17 @@ class ImportedBookings(Body):
 @post("/demo", status_code=200)
 async def seed_demo(request: ApiRequest) -> Stream:
     """Seed the demo hotels and accounts; answers lines of JSON ``{done, total}`` as it goes on."""
+    demo = Demo(request.platform)
 
     async def progress() -> AsyncIterator[bytes]:
-        async for done in Demo(request.platform, request.platform.data_dir).seed():
-            yield orjson.dumps({"done": done, "total": TOTAL}) + b"\n"
+        async for done in demo.seed():
+            yield orjson.dumps({"done": done, "total": demo.total}) + b"\n"
 
     return Stream(progress(), media_type="application/x-ndjson")
 
 
 @post("/imports/hotels", status_code=200)
-async def import_hotels(request: ApiRequest, data: ImportedHotels) -> Json:
+async def import_hotels(request: ApiRequest, data: JSONBody[ImportedHotels]) -> Json:
     """Open imported hotels and their room types; repeating it changes nothing."""
     rooms = {(hotel, room_type): count for hotel, room_type, count in data.allotments}
     await _importer(request).open_hotels(rooms, data.owner_id or account_id("hotelier"))
@@ -58,7 +60,7 @@ async def import_hotels(request: ApiRequest, data: ImportedHotels) -> Json:
 
 
 @post("/imports/bookings", status_code=200, request_max_body_size=LARGEST_BODY)
-async def import_bookings(request: ApiRequest, data: ImportedBookings) -> Json:
+async def import_bookings(request: ApiRequest, data: JSONBody[ImportedBookings]) -> Json:
     """Book, wait for each outcome, cancel what was cancelled; a row that was imported before is not booked again."""
     outcomes = await _importer(request).book(data.bookings)
     return Response({"outcomes": dict(outcomes)})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
@@ -17,13 +17,13 @@ from domain.saga.events import SagaCommandIssued
 from domain.shared.errors import NotFound
 
 Json = Response[dict[str, Any]]
-Limit = Annotated[int, Parameter(ge=1, le=1_000)]
-Wait = Annotated[int, Parameter(ge=0, le=30)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
+Wait = Annotated[int, QueryParameter(ge=0, le=30)]
 
 
 @get("/logs/{context:str}")
 async def read_log(
-    request: ApiRequest, context: str, after: str | None = None, limit: Limit = 50, wait: Wait = 0
+    request: ApiRequest, context: FromPath[str], after: FromQuery[str | None] = None, limit: Limit = 50, wait: Wait = 0
 ) -> Json:
     """The newest events of a context, or those after a position; with ``wait`` as soon as there are any."""
     log = request.platform.logs.get(context)
@@ -42,7 +42,7 @@ async def read_log(
 
 
 @get("/streams/{stream_id:uuid}")
-async def read_stream(request: ApiRequest, stream_id: UUID) -> Json:
+async def read_stream(request: ApiRequest, stream_id: FromPath[UUID]) -> Json:
     """All events of one stream, whichever context it belongs to."""
     logs = request.platform.logs.values()
     found: Sequence[Sequence[RecordedEvent]] = await asyncio.gather(*(log.read_stream(stream_id) for log in logs))
@@ -53,7 +53,7 @@ async def read_stream(request: ApiRequest, stream_id: UUID) -> Json:
 
 
 @get("/traces/{correlation:uuid}")
-async def trace(request: ApiRequest, correlation: UUID) -> Json:
+async def trace(request: ApiRequest, correlation: FromPath[UUID]) -> Json:
     """Everything that one request led to, in all contexts, oldest first."""
     logs = request.platform.logs.values()
     found = await asyncio.gather(*(log.correlated(correlation) for log in logs))

@@ -8,6 +8,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from litestar import Response, get
+from litestar.params import FromPath, FromQuery
 
 from api.http.positions import reached
 from api.http.quoting import CALENDARS, Party, Priced, offered, priced_plans
@@ -31,9 +32,9 @@ Json = Response[dict[str, Any]]
 )
 async def get_offers(
     request: ApiRequest,
-    hotel_id: UUID,
-    check_in: dt.date,
-    check_out: dt.date,
+    hotel_id: FromPath[UUID],
+    check_in: FromQuery[dt.date],
+    check_out: FromQuery[dt.date],
     adults: Adults = 2,
     children: Children = 0,
     rooms: Rooms = 1,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
@@ -46,7 +46,7 @@ async def list_projections(request: ApiRequest) -> Json:
     status_code=202,
     responses={202: spec(ReplayStarted, description="The process that feeds the read model will rebuild it.")},
 )
-async def replay_projection(request: ApiRequest, name: str) -> Json:
+async def replay_projection(request: ApiRequest, name: FromPath[str]) -> Json:
     """Rebuild a read model beside the live one. Two replays of one read model at once are refused."""
     platform = request.platform
     projection = next((each for each in platform.projections if each.name == name), None)
@@ -64,7 +64,7 @@ async def replay_projection(request: ApiRequest, name: str) -> Json:
 
 
 @get("/replays/{replay_id:uuid}", responses={200: spec(ReplayView, description="The replay.")})
-async def get_replay(request: ApiRequest, replay_id: UUID) -> Json:
+async def get_replay(request: ApiRequest, replay_id: FromPath[UUID]) -> Json:
     """How far a replay is, how fast, and how long the rest will take at that rate."""
     registries = request.platform.builds.values()
     found = await asyncio.gather(*(registry.of_replay(replay_id) for registry in registries))
@@ -77,9 +77,9 @@ async def get_replay(request: ApiRequest, replay_id: UUID) -> Json:
 @get("/sagas", responses={200: spec(SagasView, description="Those first that have waited longest.")})
 async def get_sagas(
     request: ApiRequest,
-    listing: Annotated[SagaListing | None, Parameter(query="state")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Parameter(max_length=2_000)] = None,
+    listing: Annotated[SagaListing | None, QueryParameter(name="state")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, QueryParameter(max_length=2_000)] = None,
 ) -> Json:
     """Sagas by state; a stuck one is running although its deadline is long over."""
     platform = request.platform
@@ -88,7 +88,7 @@ async def get_sagas(
 
 
 @get("/sagas/{saga_id:uuid}", responses={200: spec(SagaView, description="The saga.")})
-async def get_saga(request: ApiRequest, saga_id: UUID) -> Json:
+async def get_saga(request: ApiRequest, saga_id: FromPath[UUID]) -> Json:
     """One saga, with every step that it has taken."""
     recorded = await request.platform.logs["bookings"].read_stream(saga_id)
     projection, page = SagaPages(), None
@@ -107,8 +107,8 @@ async def get_saga(request: ApiRequest, saga_id: UUID) -> Json:
 @get("/dead-letters", responses={200: spec(DeadLettersView, description="Oldest first.")})
 async def list_dead_letters(
     request: ApiRequest,
-    consumer: Annotated[str | None, Parameter(max_length=200)] = None,
-    limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
+    consumer: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
 ) -> Json:
     """What could not be handled, in all contexts, without its content."""
     tables = request.platform.dead_letters.values()
@@ -118,7 +118,7 @@ async def list_dead_letters(
 
 
 @get("/dead-letters/{letter_id:uuid}", responses={200: spec(DeadLetterView, description="The letter.")})
-async def get_dead_letter(request: ApiRequest, letter_id: UUID) -> Json:
+async def get_dead_letter(request: ApiRequest, letter_id: FromPath[UUID]) -> Json:
     """One dead letter with its message and traceback."""
     tables = request.platform.dead_letters.values()
     found = await asyncio.gather(*(table.get(letter_id) for table in tables))

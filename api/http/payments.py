@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, get, post
+from litestar.params import FromPath, JSONBody
 
 from api.http.positions import token_of
 from api.http.requests import ApiRequest
@@ -23,7 +24,7 @@ Json = Response[dict[str, Any]]
 
 
 @get("/{payment_id:uuid}", responses={200: spec(PaymentView, description="The payment.")})
-async def get_payment(request: ApiRequest, payment_id: UUID) -> Json:
+async def get_payment(request: ApiRequest, payment_id: FromPath[UUID]) -> Json:
     """A payment, from its own record. A payment that has not begun yet is not found."""
     page = await _payment(request, payment_id)
     return Response(_view(page), headers=etag(page["version"]))
@@ -34,7 +35,7 @@ async def get_payment(request: ApiRequest, payment_id: UUID) -> Json:
     status_code=200,
     responses={200: spec(PaymentView, description="The payment after the action.")},
 )
-async def act_on_payment(request: ApiRequest, payment_id: UUID, data: PaymentAction) -> Json:
+async def act_on_payment(request: ApiRequest, payment_id: FromPath[UUID], data: JSONBody[PaymentAction]) -> Json:
     """Approve or refuse at the sandbox provider what it asked of the guest; a real provider is asked what came of it."""
     page = await _payment(request, payment_id)
     command = ResolvePaymentAction(payment_id=payment_id, booking_id=page["booking_id"], approve=data.approve)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.http.positions import reached
 from api.http.quoting import Party, Priced, priced_plans
@@ -25,25 +25,25 @@ HOTEL_PAGES = "hotel_pages"
 HOTEL_SEARCH = "hotel_search"
 MAX_ADULTS, MAX_CHILDREN, MAX_ROOMS = 30, 20, 9
 MAX_VALUES = 50
-Json = Response[dict[str, Any]]
-Many = Annotated[list[str] | None, Parameter(max_items=20, description="repeat it, or separate by commas")]
-Degrees = Annotated[float | None, Parameter(ge=-180, le=180)]
-Amount = Annotated[float | None, Parameter(ge=0, le=10_000_000, description="major units of the hotel's currency")]
-Adults = Annotated[int, Parameter(ge=1, le=MAX_ADULTS)]
-Children = Annotated[int, Parameter(ge=0, le=MAX_CHILDREN)]
-Rooms = Annotated[int, Parameter(ge=1, le=MAX_ROOMS)]
+Json = Response[dict[str, Any] | None]
+Many = Annotated[list[str] | None, QueryParameter(max_items=20, description="repeat it, or separate by commas")]
+Degrees = Annotated[float | None, QueryParameter(ge=-180, le=180)]
+Amount = Annotated[float | None, QueryParameter(ge=0, le=10_000_000, description="major units of the hotel's currency")]
+Adults = Annotated[int, QueryParameter(ge=1, le=MAX_ADULTS)]
+Children = Annotated[int, QueryParameter(ge=0, le=MAX_CHILDREN)]
+Rooms = Annotated[int, QueryParameter(ge=1, le=MAX_ROOMS)]
 
 
 @get("/", responses={200: spec(HotelHitsView, description="Hotels, best first.")}, opt=PUBLIC, tags=["Search"])
-async def search_hotels(  # noqa: PLR0913 - one per query parameter of the contract
+async def search_hotels(
     request: ApiRequest,
-    q: Annotated[str | None, Parameter(max_length=200, description="text, typos allowed")] = None,
-    city: Annotated[str | None, Parameter(max_length=100)] = None,
-    lat: Annotated[float | None, Parameter(ge=-90, le=90)] = None,
+    q: Annotated[str | None, QueryParameter(max_length=200, description="text, typos allowed")] = None,
+    city: Annotated[str | None, QueryParameter(max_length=100)] = None,
+    lat: Annotated[float | None, QueryParameter(ge=-90, le=90)] = None,
     lon: Degrees = None,
-    radius_km: Annotated[float | None, Parameter(gt=0, le=20_000)] = None,
-    check_in: dt.date | None = None,
-    check_out: dt.date | None = None,
+    radius_km: Annotated[float | None, QueryParameter(gt=0, le=20_000)] = None,
+    check_in: FromQuery[dt.date | None] = None,
+    check_out: FromQuery[dt.date | None] = None,
     adults: Adults = 2,
     children: Children = 0,
     rooms: Rooms = 1,
@@ -51,10 +51,10 @@ async def search_hotels(  # noqa: PLR0913 - one per query parameter of the contr
     amenities: Many = None,
     price_min: Amount = None,
     price_max: Amount = None,
-    min_rating: Annotated[float | None, Parameter(ge=0, le=10)] = None,
-    sort: Sort = "relevance",
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Parameter(max_length=2_000)] = None,
+    min_rating: Annotated[float | None, QueryParameter(ge=0, le=10)] = None,
+    sort: FromQuery[Sort] = "relevance",
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, QueryParameter(max_length=2_000)] = None,
 ) -> Json:
     """Find hotels. With dates only those that have a room free on each night, with the lowest total for the party."""
     place = _place(lat, lon, radius_km, sort)
@@ -95,13 +95,13 @@ async def search_hotels(  # noqa: PLR0913 - one per query parameter of the contr
     opt=PUBLIC,
     tags=["Search"],
 )
-async def get_hotel(request: ApiRequest, hotel_id: UUID) -> Json:
+async def get_hotel(request: ApiRequest, hotel_id: FromPath[UUID]) -> Json:
     """A hotel with its room types and rate plans."""
     headers = await reached(request, HOTEL_PAGES)
     page = await hotel_page(request, hotel_id)
     headers |= etag(page["version"]) | {"Cache-Control": "no-cache"}
     if not_modified(request, page["version"]):
-        return Response({}, status_code=304, headers=headers)
+        return Response(None, status_code=304, headers=headers)
     return Response(hotel_view(page), headers=headers)
 
 

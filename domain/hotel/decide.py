@@ -18,7 +18,6 @@ from domain.hotel.commands import (
 from domain.hotel.events import (
     HotelDetailsChanged,
     HotelOpened,
-    NightPrice,
     PricesSet,
     RatePlanAdded,
     RoomTypeAdded,
@@ -157,7 +156,8 @@ def decide_set_prices(state: HotelState, command: SetPrices) -> list[Event]:
             hotel_id=command.hotel_id,
             rate_plan_id=command.rate_plan_id,
             room_type_id=plan.room_type_id,
-            nights=tuple(NightPrice(date=night, amount_minor=amount) for night in _nights(command)),
+            nights=_nights(command),
+            amount_minor=amount,
             currency=hotel.currency,
             per_extra_adult_minor=extra_adult,
             per_child_minor=child,
@@ -183,13 +183,13 @@ def _supplements(plan: RatePlan, command: SetPrices, currency: str) -> tuple[int
     )
 
 
-def _nights(command: SetPrices) -> Sequence[dt.date]:
+def _nights(command: SetPrices) -> tuple[dt.date, ...]:
     weekdays = _WEEKDAYS if command.weekdays is None else command.weekdays
     if not weekdays or not weekdays <= _WEEKDAYS:
         raise InvalidCommand("weekdays are 1 (Monday) to 7 (Sunday)", errors=(("weekdays", "must be 1 to 7"),))
-    nights = [
+    nights = tuple(
         night for night in nights_between(command.first_night, command.last_night) if night.isoweekday() in weekdays
-    ]
+    )
     if not nights:
         raise InvalidCommand(
             f"no night from {command.first_night} to {command.last_night} begins on these weekdays",

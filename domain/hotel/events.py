@@ -92,14 +92,15 @@ class RatePlanAdded(HotelEvent, topic="hotels.v1.RatePlanAdded"):
 
 
 class PricesSet(HotelEvent, topic="hotels.v1.PricesSet"):
-    """``nights`` cost this on the rate plan: per room and night, for up to two adults.
+    """Each of ``nights`` costs ``amount_minor`` on the rate plan: per room and night, for up to two adults.
 
     Each further adult costs ``per_extra_adult_minor`` and each child ``per_child_minor`` more, per night.
     """
 
     rate_plan_id: UUID
     room_type_id: UUID
-    nights: tuple[NightPrice, ...]
+    nights: tuple[dt.date, ...]
+    amount_minor: int
     currency: str
     per_extra_adult_minor: int = 0
     per_child_minor: int = 0

@@ -14,11 +14,11 @@ import httpx
 import structlog
 import uvicorn
 import uvloop
-from api.http.app import create_app
 
 from api.cli.host import CannotStart, ServeOptions
 from api.cli.main import command_line
 from api.demo.seed import Demo
+from api.http.app import create_app
 from api.http.settings import HttpSettings, Limits
 from infra.bootstrap.local import LocalAccess, local_operator
 from infra.bootstrap.platform import Started, started
@@ -161,7 +161,7 @@ class _Serving:
         server.should_exit = True
 
     async def _seed(self, running: Started, url: str) -> None:
-        demo = Demo(running.platform, self._settings.data_dir)
+        demo = Demo(running.platform)
         async for _ in demo.seed():
             pass
         running.operations.starting.discard("demo")

@@ -50,6 +50,7 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
     return Platform(
         version=version("nightledger"),
         data_dir=settings.data_dir,
+        demo_hotels=settings.demo_hotels,
         services=process.services,
         clock=clock,
         new_id=new_id,

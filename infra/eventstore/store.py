@@ -29,6 +29,7 @@ from infra.eventstore.group_commit import GroupCommit
 from infra.eventstore.idempotency import IdempotencyKeys
 from infra.eventstore.mapper import RecordReader
 from infra.eventstore.sql import in_schema
+from infra.eventstore.tail import LogTail
 from infra.eventstore.watch import LogWatch
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,7 @@ class PostgresEventStore:
         self._heads = KnownHeads()
         self._reader = RecordReader(context)
         self._watch = LogWatch(pool, context)
+        self._tail = LogTail(lambda position, limit: self._fetch(_LOG, *position, *_END, limit))
         self._group = GroupCommit(BatchWriter(pool, context, self._heads), self._watch.stored)
         self._keys = IdempotencyKeys(pool, context)
 
@@ -149,13 +151,20 @@ class PostgresEventStore:
 
         With ``topics`` a bounded number of rows is looked at: a run may be empty and yet have moved on.
         """
-        bounds = (*after, *(up_to or _END), limit)
-        if topics is None:
-            rows = await self._fetch(_LOG, *bounds)
+        newest = await self._tail.after(after) if up_to is None else None
+        if newest is not None:
+            rows = newest[:limit] if topics is None else _reduced(newest, limit, topics)
+        elif topics is None:
+            rows = await self._fetch(_LOG, *after, *(up_to or _END), limit)
         else:
-            rows = await self._fetch(_LOG_OF_TOPICS, *bounds, max(SCAN_AT_LEAST, limit), sorted(topics))
-        events = tuple(self._reader.read(row) for row in rows if row[2] is not None)
-        return LogRun(self.context, after, Position(rows[-1][0], rows[-1][1]) if rows else after, events)
+            scan = max(SCAN_AT_LEAST, limit)
+            rows = await self._fetch(_LOG_OF_TOPICS, *after, *(up_to or _END), limit, scan, sorted(topics))
+        if not rows:
+            if up_to is None and limit > 0:
+                self._tail.begin_at(after)
+            return LogRun(self.context, after, after, ())
+        wanted = (row for row in rows if row[4] is not None and (topics is None or row[4] in topics))
+        return LogRun(self.context, after, Position(*rows[-1][:2]), tuple(self._reader.read(row) for row in wanted))
 
     async def newest(self, limit: int) -> Sequence[RecordedEvent]:
         """The last events that a reader may take now; see the port."""
@@ -234,3 +243,13 @@ class PostgresEventStore:
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         full = statement.replace("&", _NEXT).replace("#", RecordReader.columns)
         return await self._pool.fetch(in_schema(full, self.context), *arguments)
+
+
+def _reduced(rows: list[asyncpg.Record], limit: int, topics: frozenset[str]) -> list[asyncpg.Record]:
+    """``rows`` up to the last that may be taken when no more than ``limit`` of ``topics`` are wanted."""
+    wanted = 0
+    for count, row in enumerate(rows, start=1):
+        wanted += row[4] in topics
+        if wanted == limit:
+            return rows[:count]
+    return rows

@@ -59,6 +59,12 @@ def asyncapi_document(
             title=f"requests to {service}",
             description=f"{service} answers a command that somebody waits for, to the queue in reply_to.",
         )(_answer)
+    broker.publisher(
+        routing_key="replies.process",
+        schema=Reply,
+        title="answers",
+        description="The answer to a request, to the queue in its reply_to, under its correlation_id.",
+    )
     specification = AsyncAPI(broker, title="Nightledger", version=version).to_specification()
     document: dict[str, Any] = json.loads(specification.to_json())
     return document

@@ -45,7 +45,7 @@ class Again(Protocol):
 class CommandDelivery:
     """Carries out the commands of one service. A failed command never holds up another."""
 
-    def __init__(  # noqa: PLR0917 - composed once, in the order of what it is about
+    def __init__(
         self,
         service: str,
         dispatch: Dispatch,

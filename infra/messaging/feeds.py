@@ -32,7 +32,7 @@ class _Running:
 class Feeds:
     """The FeedHost of a process. ``stores``, ``dead_letters`` and ``leaderships`` are by home context."""
 
-    def __init__(  # noqa: PLR0917 - composed once, in the order of what it is about
+    def __init__(
         self,
         stores: Mapping[str, EventStore],
         dead_letters: Mapping[str, DeadLetters],

@@ -61,5 +61,3 @@ async def pause_unless(wake: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-

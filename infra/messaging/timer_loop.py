@@ -32,7 +32,7 @@ class TimerLoop:
     of one context: each timer is claimed by one of them.
     """
 
-    def __init__(  # noqa: PLR0917 - composed once, in the order of what it is about
+    def __init__(
         self,
         context: str,
         timers: Timers,

@@ -156,12 +156,8 @@ async def test_many_events_that_fail_alike_do_not_cost_their_waits_each(messagin
 
 
 @pytest.mark.parametrize("commits_checkpoint", [False, True])
-async def test_retrying_a_letter_hands_the_stream_over_in_order(
-    messaging: Messaging, commits_checkpoint: bool
-) -> None:
-    feed = Recorder(
-        fails=fails_on(2), commits_checkpoint=commits_checkpoint, store=messaging.logs["inventory"]
-    )
+async def test_retrying_a_letter_hands_the_stream_over_in_order(messaging: Messaging, commits_checkpoint: bool) -> None:
+    feed = Recorder(fails=fails_on(2), commits_checkpoint=commits_checkpoint, store=messaging.logs["inventory"])
     stream = uuid4()
     await messaging.feeds.start(feed, "inventory")
     await messaging.note(stream, 1, 2, 3)

@@ -34,6 +34,7 @@ class RunningPlatform:
             "NIGHTLEDGER_DATA_DIR": str(data_dir),
             "NIGHTLEDGER_PORT": str(self.port),
             "NIGHTLEDGER_RATE_LIMITS": "false",
+            "NIGHTLEDGER_DEMO_HOTELS": "3",
             **(settings or {}),
         }
         self.arguments: tuple[str, ...] = ()

@@ -145,7 +145,11 @@ class Server(ABC):
 
     def tied(self, command: Sequence[str]) -> list[str]:
         """``command``, which ends with its starter if the server does."""
-        tie = [program("setpriv"), f"--pdeathsig={self.stop_signal().value}"] if self.ends_with_starter else []
+        tie = (
+            [program("setpriv"), f"--pdeathsig={self.stop_signal().name.removeprefix('SIG')}"]
+            if self.ends_with_starter
+            else []
+        )
         return [*tie, *command]
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:

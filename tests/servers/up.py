@@ -61,7 +61,7 @@ def service(name: str, settings: Mapping[str, str], log: Path) -> Iterator[subpr
     """Run ``nightledger serve NAME`` in a process of its own; SIGTERM at the end."""
     extra = ["--demo"] if name == "gateway" else []
     nightledger = str(Path(sys.executable).with_name("nightledger"))
-    command = [program("setpriv"), f"--pdeathsig={signal.SIGTERM.value}", nightledger, "serve", name, *extra]
+    command = [program("setpriv"), "--pdeathsig=TERM", nightledger, "serve", name, *extra]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=settings, start_new_session=True

@@ -26,7 +26,9 @@ log = structlog.get_logger(__name__)
 
 CHECK_EVERY_SECONDS = 2.0
 PUBLISH_SECONDS = 10.0
-REBUILD_SECONDS = 15.0
+ANSWER_SECONDS = 5.0
+"""How long the broker may take to connect, or to give us a queue."""
+RECONCILE_SECONDS = 60.0
 GIVE_UP_AFTER = 5
 """Rebuilt connections in a row that lacked a consumer although the broker answers."""
 
@@ -49,13 +51,15 @@ class ConsumerMissing(Exception):
 class Subscription:
     """A queue to consume. ``handler`` returns to acknowledge; a raise requeues (RejectMessage: dead-letters).
 
-    ``prefetch`` bounds the messages that are handled at a time. ``active`` is set while it is subscribed.
+    ``prefetch`` bounds the messages that are handled at a time. ``disposable``: what is in the queue can be had again,
+    so that a queue that the broker cannot bring up any more may be deleted. ``active`` is set while it is subscribed.
     """
 
     queue: RabbitQueue
     handler: Callable[[RabbitMessage], Awaitable[None]]
     exchange: RabbitExchange | None = None
     prefetch: int = 32
+    disposable: bool = False
     active: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -184,7 +188,7 @@ class RabbitConnection:
         while True:
             self._changed.clear()
             try:
-                async with asyncio.timeout(REBUILD_SECONDS):
+                async with asyncio.timeout(RECONCILE_SECONDS):
                     await self._reconcile()
                 without_consumers = 0
                 self.last_error = None
@@ -230,9 +234,10 @@ class RabbitConnection:
             logger=None,
         )
         try:
-            await broker.start()
-            for exchange in EXCHANGES:
-                await broker.declare_exchange(exchange)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await broker.start()
+                for exchange in EXCHANGES:
+                    await broker.declare_exchange(exchange)
         except BaseException:
             await broker.stop()
             raise
@@ -251,12 +256,33 @@ class RabbitConnection:
             persistent=False,
         )
         subscriber(subscription.handler)
-        await subscriber.start()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await subscriber.start()
+        except TimeoutError as error:
+            # A quorum queue that was declared just before its server was killed may never come up again.
+            if subscription.disposable:
+                await self._delete(broker, subscription.queue)
+            raise ConsumerMissing(
+                f"the broker does not bring up the queue {subscription.queue.name!r}; if that lasts, delete the queue"
+            ) from error
         if subscription in self._wanted:
             self._wanted[subscription] = subscriber
             subscription.active.set()
         else:  # it was unsubscribed meanwhile
             await subscriber.stop()
+
+    @staticmethod
+    async def _delete(broker: RabbitBroker, queue: RabbitQueue) -> None:
+        connection = await broker.connect()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), connection.channel() as channel:
+                await channel.queue_delete(queue.name)
+        except (TimeoutError, AMQPError, ChannelInvalidStateError) as error:
+            # Mostly it is gone all the same; if not, the next attempt to consume it leads here again.
+            log.warning("queue_deletion_unconfirmed", queue=queue.name, error=repr(error))
+        else:
+            log.warning("queue_deleted", queue=queue.name)
 
     async def _check_consumers(self) -> None:
         """Raise ConsumerMissing if a queue of ours has no consumer, or only those of others."""
@@ -285,7 +311,7 @@ class RabbitConnection:
         broker, self._broker = self._broker, None
         if broker is not None:
             try:
-                async with asyncio.timeout(REBUILD_SECONDS):
+                async with asyncio.timeout(ANSWER_SECONDS * 2):  # running handlers get half of it
                     await broker.stop()
             except (AMQPError, OSError, TimeoutError, ChannelInvalidStateError) as error:
                 log.info("rabbitmq_disconnect", error=repr(error))

@@ -147,7 +147,9 @@ class BrokerSources:
     async def open(self, feed: Feed, context: str) -> AsyncIterator[Source]:
         """See Sources. The feed runs from the log as long as the broker is away."""
         source = BrokerSource(self._logs[context], feed, context, self._stats)
-        subscription = Subscription(feed_queue(feed.name, context), source.take, EVENTS, prefetch=KEPT_RUNS)
+        subscription = Subscription(
+            feed_queue(feed.name, context), source.take, EVENTS, prefetch=KEPT_RUNS, disposable=True
+        )
         self._connection.subscribe(subscription)
         try:
             yield source

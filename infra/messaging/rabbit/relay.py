@@ -50,7 +50,7 @@ class Relay:
     ``command_services`` names the services that get any.
     """
 
-    def __init__(  # noqa: PLR0917 - composed once, in the order of what it is about
+    def __init__(
         self,
         store: EventStore,
         connection: RabbitConnection,

@@ -17,8 +17,10 @@ from infra.eventstore.mapper import decode_event, encode_event
 from infra.eventstore.sql import in_schema
 from infra.eventstore.store import PostgresEventStore
 
-INSERT = "INSERT INTO @stored_events (originator_id, originator_version, topic, state)"
+INSERT = (
+    "INSERT INTO @stored_events (originator_id, originator_version, topic, state)"
     " VALUES ($1, $2, $3, convert_to($4, 'UTF8'))"
+)
 
 
 class Measured(Event, topic="lifting.v3.Measured"):

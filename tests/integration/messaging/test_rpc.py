@@ -22,9 +22,7 @@ Handle = Callable[[CommandEnvelope], Awaitable[Answer]]
 
 
 def request(label: str = "x") -> CommandEnvelope:
-    command = ReleaseHold(
-        hotel_id=SOMEBODY, room_type_id=SOMEBODY, hold_id=SOMEBODY, booking_id=SOMEBODY, reason=label
-    )
+    command = ReleaseHold(hotel_id=SOMEBODY, room_type_id=SOMEBODY, hold_id=SOMEBODY, booking_id=SOMEBODY, reason=label)
     return CommandEnvelope(uuid4(), command, metadata())
 
 

@@ -30,6 +30,7 @@ from commands.ports import (
     RecordedEvent,
     RequestInFlight,
 )
+from domain.saga.events import SagaCommandIssued
 from infra.security.offers import FernetOffers
 from infra.security.tokens import TokenService
 from projections.booking_pages import BookingPages
@@ -139,7 +140,7 @@ class Memory:
         self.limiter = CountingLimiter()
         self.hold_sagas = False
         self.bus_error: Exception | None = None
-        self._told = 0
+        self._told = dict.fromkeys(CONTEXTS, 0)
         self._dispatcher = Dispatcher(self.fakes.dependencies)
 
     @property
@@ -148,6 +149,7 @@ class Memory:
         return Platform(
             version="0.0.0",
             data_dir=Path("/nowhere"),
+            demo_hotels=1,
             services=("gateway",),
             clock=self.clock,
             new_id=uuid4,
@@ -179,12 +181,20 @@ class Memory:
 
     async def run_sagas(self) -> None:
         """Tell the sagas what they have not been told yet, and carry out what they want, until all is quiet."""
-        while len(events := self._all_events()) > self._told:
-            event = events[self._told]
-            self._told += 1
+        while untold := [
+            (context, log.log[self._told[context]])
+            for context, log in self.fakes.streams.items()
+            if len(log.log) > self._told[context]
+        ]:
+            context, recorded = untold[0]
+            self._told[context] += 1
+            if isinstance(recorded.event, SagaCommandIssued):
+                metadata = recorded.metadata.model_copy(update={"causation_id": recorded.event_id})
+                command = recorded.event.to_command()
+                await self._dispatcher.handle(CommandEnvelope(recorded.event.command_id, command, metadata))
             for saga in (BOOKING_SAGA, CANCELLATION_SAGA):
-                if type(event.event) in saga.routes:
-                    await self._tell(saga, event)
+                if type(recorded.event) in saga.routes:
+                    await self._tell(saga, recorded)
 
     async def _tell(self, saga: Any, told: RecordedEvent) -> None:
         subject = saga.routes[type(told.event)](told.event)
@@ -200,9 +210,6 @@ class Memory:
     def _append(self, saga_id: UUID, events: Sequence[Any], metadata: Metadata) -> None:
         bookings = self.fakes.streams["bookings"]
         bookings._append(saga_id, events, metadata)  # noqa: SLF001 - a fake of ours
-
-    def _all_events(self) -> list[RecordedEvent]:
-        return [event for log in self.fakes.streams.values() for event in log.log]
 
 
 class MemoryDocuments:

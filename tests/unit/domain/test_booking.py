@@ -135,7 +135,7 @@ class TestRequesting:
             ({"check_in_at": CHECK_IN_AT.replace(tzinfo=None)}, "check_in_at"),
             ({"rooms": 0}, "rooms"),
             ({"rooms": 10}, "rooms"),
-            ({"adults": 0}, "adults"),
+            ({"adults": 0, "children": 0}, "adults"),
             ({"adults": 91}, "adults"),
             ({"children": -1}, "children"),
             ({"children": 91}, "children"),

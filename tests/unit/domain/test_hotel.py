@@ -22,7 +22,6 @@ from domain.hotel.events import (
     CancellationTier,
     HotelDetailsChanged,
     HotelOpened,
-    NightPrice,
     PricesSet,
     RatePlanAdded,
     RoomTypeAdded,
@@ -71,7 +70,8 @@ PRICES = PricesSet(
     hotel_id=HOTEL_ID,
     rate_plan_id=RATE_PLAN_ID,
     room_type_id=ROOM_TYPE_ID,
-    nights=(NightPrice(date=WEDNESDAY, amount_minor=12_000),),
+    nights=(WEDNESDAY,),
+    amount_minor=12_000,
     currency="EUR",
     per_extra_adult_minor=2_000,
     per_child_minor=1_000,
@@ -308,7 +308,7 @@ class TestPrices:
         weekend = prices(last_night=WEDNESDAY + dt.timedelta(days=13), weekdays=frozenset({5, 6}))
         [event] = self.history.when(lambda state: decide_set_prices(state, weekend)).then_events()
         assert isinstance(event, PricesSet)
-        assert [night.date.isoformat() for night in event.nights] == [
+        assert [night.isoformat() for night in event.nights] == [
             "2026-07-03",
             "2026-07-04",
             "2026-07-10",

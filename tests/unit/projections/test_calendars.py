@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from commands.ports import Metadata, Position, RecordedEvent
-from domain.hotel.events import HotelDetailsChanged, NightPrice, PricesSet
+from domain.hotel.events import HotelDetailsChanged, PricesSet
 from domain.inventory.events import (
     AllotmentSet,
     HoldConfirmed,
@@ -69,9 +69,7 @@ def test_an_opened_room_type_has_its_allotment_on_every_night() -> None:
     [
         inventory(AllotmentSet, nights=nights(4, 0)),
         inventory(RestrictionsSet, restrictions=Restrictions(min_nights=2), nights=nights(4, 0)),
-        inventory(
-            RoomsHeld, hold_id=HOLD, booking_id=BOOKING, stay=STAY, rooms=2, expires_at=NOW, nights=nights(4, 0)
-        ),
+        inventory(RoomsHeld, hold_id=HOLD, booking_id=BOOKING, stay=STAY, rooms=2, expires_at=NOW, nights=nights(4, 0)),
         inventory(
             HoldReleased,
             hold_id=HOLD,
@@ -96,9 +94,15 @@ def test_a_closed_night_has_less_than_no_rooms() -> None:
 
 
 def test_prices_are_kept_per_rate_plan() -> None:
-    prices = (NightPrice(date=FIRST, amount_minor=10_000), NightPrice(date=SECOND, amount_minor=0))
-    event = PricesSet(hotel_id=HOTEL, rate_plan_id=PLAN, room_type_id=ROOM_TYPE, nights=prices, currency="EUR")
-    assert writes(event) == [CalendarWrite("price", str(PLAN), {FIRST: 10_000, SECOND: 0}, "hotels", PLACE)]
+    event = PricesSet(
+        hotel_id=HOTEL,
+        rate_plan_id=PLAN,
+        room_type_id=ROOM_TYPE,
+        nights=(FIRST, SECOND),
+        amount_minor=10_000,
+        currency="EUR",
+    )
+    assert writes(event) == [CalendarWrite("price", str(PLAN), {FIRST: 10_000, SECOND: 10_000}, "hotels", PLACE)]
 
 
 def test_it_takes_every_event_that_tells_how_nights_stand_and_none_that_does_not() -> None:

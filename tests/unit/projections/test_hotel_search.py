@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.hotel.events import HotelDetailsChanged, HotelOpened, NightPrice, PricesSet, RoomTypeAdded
+from domain.hotel.events import HotelDetailsChanged, HotelOpened, PricesSet, RoomTypeAdded
 from domain.inventory.events import (
     AllotmentSet,
     HoldExpired,
@@ -66,9 +66,10 @@ def hold(kind: type[Any], room_type: UUID, rooms: dict[int, int], **more: Any) -
     )
 
 
-def priced(plan: UUID, prices: dict[int, int], currency: str = "EUR") -> PricesSet:
-    nights = tuple(NightPrice(date=JULY[day - 1], amount_minor=minor) for day, minor in prices.items())
-    return PricesSet(hotel_id=HOTEL, rate_plan_id=plan, room_type_id=DOUBLE, nights=nights, currency=currency)
+def priced(plan: UUID, minor: int, *days: int, currency: str = "EUR") -> PricesSet:
+    nights = tuple(JULY[day - 1] for day in days)
+    priced = {"nights": nights, "amount_minor": minor, "currency": currency}
+    return PricesSet(hotel_id=HOTEL, rate_plan_id=plan, room_type_id=DOUBLE, **priced)
 
 
 def test_an_opened_hotel_is_listed_with_what_it_is_found_by() -> None:
@@ -109,7 +110,7 @@ def test_a_hotel_takes_as_many_guests_as_its_largest_room() -> None:
 
 
 def test_the_order_in_which_contexts_are_heard_does_not_matter() -> None:
-    hotels = (OPENED, priced(PLAN, {1: 9900}))
+    hotels = (OPENED, priced(PLAN, 9900, 1))
     inventory = (opened(DOUBLE, 2), hold(RoomsHeld, DOUBLE, {1: 0, 2: 1}, expires_at=NOON))
     expected = folded(HotelSearch(), *hotels, *inventory)
     assert expected["sold_out"] == ["2026-07-01"]
@@ -158,27 +159,28 @@ def test_a_hotel_without_rooms_by_default_is_open_only_where_it_has_some() -> No
 
 
 def test_the_price_from_which_it_starts_is_the_lowest_of_any_night_and_plan() -> None:
-    events: list[Any] = [OPENED, priced(PLAN, {1: 9900, 2: 8000}), priced(OTHER_PLAN, {5: 12000})]
+    events: list[Any] = [OPENED, priced(PLAN, 9900, 1), priced(PLAN, 8000, 2), priced(OTHER_PLAN, 12000, 5)]
     assert folded(HotelSearch(), *events)["from_price"] == 80.0
-    events.append(priced(PLAN, {3: 30000}))
+    events.append(priced(PLAN, 30000, 3))
     assert folded(HotelSearch(), *events)["from_price"] == 80.0, "other nights keep their prices"
-    events.append(priced(PLAN, {1: 15000, 2: 15000}))
+    events.append(priced(PLAN, 15000, 1, 2))
     assert folded(HotelSearch(), *events)["from_price"] == 120.0
 
 
 def test_prices_are_in_major_units_of_their_currency() -> None:
-    assert folded(HotelSearch(), OPENED, priced(PLAN, {1: 9900}, "JPY"))["from_price"] == 9900.0
+    assert folded(HotelSearch(), OPENED, priced(PLAN, 9900, 1, currency="JPY"))["from_price"] == 9900.0
 
 
 def test_nights_that_are_over_are_forgotten() -> None:
     events = (
         opened(DOUBLE, 1),
-        priced(PLAN, {1: 100, 20: 9900}),
+        priced(PLAN, 100, 1),
+        priced(PLAN, 9900, 20),
         hold(RoomsHeld, DOUBLE, {1: 0, 20: 0}, expires_at=NOON),
-        priced(OTHER_PLAN, {25: 20000}),
+        priced(OTHER_PLAN, 20000, 25),
         hold(RoomsHeld, DOUBLE, {21: 0}, expires_at=NOON),
     )
-    times = [NOON] * 3 + [dt.datetime(2026, 7, 10, tzinfo=dt.UTC)] * 2
+    times = [NOON] * 4 + [dt.datetime(2026, 7, 10, tzinfo=dt.UTC)] * 2
     hotel = folded(HotelSearch(), *events, at=times)
     assert hotel["from_price"] == 99.0
     assert hotel["sold_out"] == ["2026-07-20", "2026-07-21"]
@@ -192,13 +194,13 @@ def test_only_nights_that_differ_from_the_default_are_kept() -> None:
 
 
 def test_an_event_changes_no_document_that_is_there() -> None:
-    before = folded(HotelSearch(), OPENED, opened(DOUBLE, 2), priced(PLAN, {1: 100}), allotted(DOUBLE, {1: 0}))
+    before = folded(HotelSearch(), OPENED, opened(DOUBLE, 2), priced(PLAN, 100, 1), allotted(DOUBLE, {1: 0}))
     text = repr(before)
-    for event in (priced(PLAN, {2: 50}), allotted(DOUBLE, {2: 0}), opened(SINGLE, 1)):
+    for event in (priced(PLAN, 50, 2), allotted(DOUBLE, {2: 0}), opened(SINGLE, 1)):
         HotelSearch().apply(before, recorded(event, 9))
     assert repr(before) == text
 
 
 def test_the_key_is_the_hotel() -> None:
-    for event in (OPENED, opened(DOUBLE, 1), priced(PLAN, {1: 1})):
+    for event in (OPENED, opened(DOUBLE, 1), priced(PLAN, 1, 1)):
         assert tuple(HotelSearch().keys(recorded(event))) == (str(HOTEL),)

@@ -1,4 +1,4 @@
-"""The booking saga, transition by transition: the way there, the way back, every deadline, duplicate and late answer."""
+"""The booking saga, transition by transition: there and back, every deadline, every duplicate, every late answer."""
 
 from __future__ import annotations
 

@@ -1,0 +1,180 @@
+"""A guest's bookings: the list, one that is followed live, the answer to 3-D Secure, and the cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import Any
+from uuid import UUID, uuid4
+
+from litestar import asgi, get, post
+from litestar.types import Receive, Scope, Send
+
+from api.web.client import Answer, ApiProblem
+from api.web.forms import submitted
+from api.web.rendering import Page, page, see
+from api.web.visitors import PageRequest
+from api.web.words import cancellation_terms
+
+_NOT_FOUND, _CONFLICT = 404, 409
+_AT_REST = frozenset({"confirmed", "rejected", "cancelled", "checked_in", "checked_out", "no_show"})
+_CURSOR = "cursor"
+
+
+@get("/bookings", include_in_schema=False)
+async def bookings_page(request: PageRequest) -> Page:
+    """The visitor's bookings, newest first."""
+    token = await request.token()
+    cursor = request.query_params.get(_CURSOR)
+    found = await request.api.get("/v1/bookings", token, **({_CURSOR: cursor} if cursor else {}))
+    ids = {item["hotel_id"] for item in found["items"]}
+    hotels = await asyncio.gather(*(_hotel(request, hotel_id) for hotel_id in ids))
+    return page(request, "bookings.html", found=found, hotels=dict(zip(ids, hotels, strict=True)))
+
+
+@get("/bookings/{booking_id:uuid}", include_in_schema=False)
+async def booking_page(request: PageRequest, booking_id: UUID) -> Page:
+    """One booking; the page follows it for as long as anything happens to it by itself."""
+    token = await request.token()
+    booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
+    hotel, payment, history = await asyncio.gather(
+        _hotel(request, booking["hotel_id"]), _payment(request, booking, token), _history(request, booking_id, token)
+    )
+    return page(
+        request,
+        "booking.html",
+        booking=booking,
+        hotel=hotel,
+        room=_room(hotel, booking),
+        plan=_plan(hotel, booking),
+        payment=payment,
+        history=history,
+        guest_actor=history[0]["who"] if history else "",
+        terms=_terms(hotel, booking),
+        settled=_is_settled(booking),
+        can_cancel=booking["status"] == "confirmed" and _is_settled(booking) and not _begun(booking),
+    )
+
+
+@asgi("/bookings/{booking_id:uuid}/events")
+async def booking_events(scope: Scope, receive: Receive, send: Send) -> None:
+    """The API's event stream, for browsers: they send the session's cookie, the API wants its token."""
+    request = PageRequest(scope, receive, send)
+    token = await request.token()
+    path = f"/v1{scope['path']}"
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    headers += [(name, value) for name, value in scope["headers"] if name in {b"last-event-id", b"accept", b"host"}]
+    names = ("type", "asgi", "http_version", "method", "scheme", "client", "server", "root_path", "query_string")
+    forwarded: Any = {name: scope.get(name) for name in names}
+    forwarded |= {"path": path, "raw_path": path.encode(), "headers": headers}
+    await request.app(forwarded, receive, send)
+
+
+@post("/bookings/{booking_id:uuid}/payment", include_in_schema=False, status_code=303)
+async def act_on_payment(request: PageRequest, booking_id: UUID) -> Page:
+    """Approve or decline what the bank asks; if that was done already, the booking shows it."""
+    here = f"/bookings/{booking_id}"
+    token = await request.token(here)
+    fields = await submitted(request)
+    booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
+    payment = await _payment(request, booking, token)
+    if payment is not None and payment["action_url"]:
+        await request.api.post(payment["action_url"], {"approve": fields.get("answer") == "approve"}, token)
+    return see(here)
+
+
+@get("/bookings/{booking_id:uuid}/cancellation", include_in_schema=False)
+async def cancellation_page(request: PageRequest, booking_id: UUID) -> Page:
+    """What cancelling costs at this moment, before it is done."""
+    return await _cancellation(request, booking_id, None)
+
+
+@post("/bookings/{booking_id:uuid}/cancellation", include_in_schema=False, status_code=303)
+async def cancel(request: PageRequest, booking_id: UUID) -> Page:
+    """Cancel, if it still costs what the page said; otherwise the page says the new price."""
+    here = f"/bookings/{booking_id}"
+    token = await request.token(f"{here}/cancellation")
+    fields = await submitted(request)
+    quote = await _quote(request, booking_id, token)
+    if quote is None:
+        return see(here)
+    if quote["refund"]["amount"] != fields.get("refund"):
+        return await _cancellation(request, booking_id, "The refund has changed since you opened this page.")
+    await request.api.post(
+        f"/v1{here}/cancellation", {"reason": fields.get("reason", "")}, token, Idempotency_Key=fields.get("key", "")
+    )
+    return see(here)
+
+
+async def _cancellation(request: PageRequest, booking_id: UUID, notice: str | None) -> Page:
+    token = await request.token(f"/bookings/{booking_id}/cancellation")
+    booking, quote = await asyncio.gather(
+        request.api.get(f"/v1/bookings/{booking_id}", token), _quote(request, booking_id, token)
+    )
+    if quote is None:
+        return see(f"/bookings/{booking_id}")
+    hotel = await _hotel(request, booking["hotel_id"])
+    return page(
+        request,
+        "cancellation.html",
+        _CONFLICT if notice else 200,
+        booking=booking,
+        hotel=hotel,
+        room=_room(hotel, booking),
+        quote=quote,
+        terms=_terms(hotel, booking),
+        key=uuid4().hex,
+        notice=notice,
+    )
+
+
+async def _quote(request: PageRequest, booking_id: UUID, token: str) -> Answer | None:
+    """What cancelling would cost now; None if the booking cannot be cancelled."""
+    try:
+        return await request.api.get(f"/v1/bookings/{booking_id}/cancellation-quote", token)
+    except ApiProblem as error:
+        if error.status != _CONFLICT:
+            raise
+        return None
+
+
+async def _hotel(request: PageRequest, hotel_id: str) -> Answer:
+    return await request.api.get(f"/v1/hotels/{hotel_id}")
+
+
+async def _payment(request: PageRequest, booking: Answer, token: str) -> Answer | None:
+    """The payment; None if it has not begun, or will not."""
+    try:
+        return await request.api.get(booking["payment"]["href"], token)
+    except ApiProblem as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return None
+
+
+async def _history(request: PageRequest, booking_id: UUID, token: str) -> list[Answer]:
+    items: list[Answer] = (await request.api.get(f"/v1/bookings/{booking_id}/history", token))["items"]
+    return items
+
+
+def _room(hotel: Answer, booking: Answer) -> Answer | None:
+    return next((room for room in hotel["room_types"] if room["room_type_id"] == booking["room_type_id"]), None)
+
+
+def _plan(hotel: Answer, booking: Answer) -> Answer | None:
+    return next((plan for plan in hotel["rate_plans"] if plan["rate_plan_id"] == booking["rate_plan_id"]), None)
+
+
+def _terms(hotel: Answer, booking: Answer) -> list[Any]:
+    check_in_at = dt.datetime.fromisoformat(booking["stay"]["check_in_at"])
+    return cancellation_terms(booking["cancellation_policy"], check_in_at, hotel["time_zone"], dt.datetime.now(dt.UTC))
+
+
+def _begun(booking: Answer) -> bool:
+    return dt.datetime.fromisoformat(booking["stay"]["check_in_at"]) <= dt.datetime.now(dt.UTC)
+
+
+def _is_settled(booking: Answer) -> bool:
+    """Whether nothing more will happen by itself: it has its outcome, and no cancellation is under way."""
+    cancelling = booking["cancellation"] is not None and booking["status"] != "cancelled"
+    return booking["status"] in _AT_REST and not cancelling

@@ -1,0 +1,96 @@
+"""The guests' pages, to be put into the application that serves the API: ``Litestar(..., plugins=[web_plugin()])``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.config.app import AppConfig
+from litestar.datastructures import CacheControlHeader
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.middleware.exceptions.middleware import create_exception_response
+from litestar.plugins import InitPlugin
+from litestar.static_files import create_static_files_router
+from litestar.template import TemplateConfig
+
+from api.http.security import PUBLIC
+from api.web.account_pages import log_in, log_out, login_page, logout_page, register, register_page
+from api.web.book_pages import book, book_page
+from api.web.booking_pages import (
+    act_on_payment,
+    booking_events,
+    booking_page,
+    bookings_page,
+    cancel,
+    cancellation_page,
+)
+from api.web.client import Backstage, in_process_client
+from api.web.errors import EXCEPTION_HANDLERS, or_page
+from api.web.hotel_pages import hotel_page
+from api.web.rendering import STATIC, engine
+from api.web.search_pages import start_page
+from api.web.visitors import PageRequest, Visiting
+
+_A_YEAR = 31_536_000
+
+
+class WebPages(InitPlugin):
+    """Adds the pages' routes, templates, static files, and the client that they call the API with."""
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """See InitPlugin. Must come after the exception handlers of the API, which answer everybody but browsers."""
+        app_config.template_config = TemplateConfig(instance=engine())
+        app_config.route_handlers.extend([_pages(), _static_files()])
+        app_config.lifespan.append(_client)
+        handlers = dict(app_config.exception_handlers)
+        for kind in (NotFoundException, MethodNotAllowedException):
+            answer = handlers.get(kind) or handlers.get(HTTPException) or create_exception_response
+            handlers[kind] = or_page(answer)
+        app_config.exception_handlers = handlers
+        return app_config
+
+
+def web_plugin() -> WebPages:
+    """The pages, as a plugin of the application."""
+    return WebPages()
+
+
+def _pages() -> Router:
+    return Router(
+        "/",
+        route_handlers=[
+            start_page,
+            hotel_page,
+            login_page,
+            log_in,
+            register_page,
+            register,
+            logout_page,
+            log_out,
+            book_page,
+            book,
+            bookings_page,
+            booking_page,
+            booking_events,
+            act_on_payment,
+            cancellation_page,
+            cancel,
+        ],
+        request_class=PageRequest,
+        middleware=[Visiting()],
+        exception_handlers=EXCEPTION_HANDLERS,
+        opt=PUBLIC,
+    )
+
+
+def _static_files() -> Router:
+    kept = CacheControlHeader(public=True, max_age=_A_YEAR, immutable=True)
+    return create_static_files_router("/static", [STATIC], name="static", cache_control=kept, opt=PUBLIC)
+
+
+@asynccontextmanager
+async def _client(app: Litestar) -> AsyncIterator[None]:
+    async with in_process_client(app) as client:
+        app.state.web = Backstage(client)
+        yield

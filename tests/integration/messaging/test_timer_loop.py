@@ -1,0 +1,157 @@
+"""Timers on a real store: delivered when due, again when they fail, parked when they never succeed."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from commands.ports import Answer, CancelTimer, CommandEnvelope, Commit, DueTimer, SetTimer, Temporary
+from infra.eventstore.timers import PostgresTimers
+from infra.messaging.delivery import Dispatch
+from infra.messaging.stats import Stats
+from infra.messaging.timer_loop import TimerLoop
+from tests.contract.messaging import Inbox, Messaging, eventually, fresh_database, metadata, open_messaging
+from tests.integration.messaging.test_rpc import request
+
+
+@pytest.fixture
+async def messaging(postgres_url: str) -> AsyncIterator[Messaging]:
+    async with fresh_database(postgres_url) as url, open_messaging("log", url, "") as opened:
+        yield opened
+
+
+class Impatient(PostgresTimers):
+    """Claims lapse at once, so that a test need not wait half a minute for a failed timer to come again."""
+
+    _ahead = dt.timedelta()
+
+    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer]:
+        self._ahead += dt.timedelta(seconds=31)
+        return await super().claim_due(now + self._ahead, limit)
+
+
+async def start(messaging: Messaging, dispatch: Dispatch, timers: PostgresTimers | None = None) -> TimerLoop:
+    loop = TimerLoop(
+        "inventory",
+        timers or PostgresTimers(messaging.pool, "inventory"),
+        dispatch,
+        messaging.letters["inventory"],
+        messaging.clock,
+        Stats(),
+        look_every=0.05,
+        give_up_after=3,
+    )
+    await loop.start()
+    messaging.stack.push_async_callback(loop.stop)
+    return loop
+
+
+async def set_timer(messaging: Messaging, label: str, seconds: float, timer_id: UUID | None = None) -> UUID:
+    timer = SetTimer(timer_id or uuid4(), messaging.clock.now() + dt.timedelta(seconds=seconds), request(label))
+    await messaging.logs["inventory"].commit(Commit(metadata(), timers=(timer,)))
+    return timer.timer_id
+
+
+async def left(messaging: Messaging) -> int:
+    count: int = await messaging.pool.fetchval("SELECT count(*) FROM inventory.timers")
+    return count
+
+
+async def test_timers_are_delivered_when_due_and_then_forgotten(messaging: Messaging) -> None:
+    inbox = Inbox()
+    await start(messaging, inbox)
+    await set_timer(messaging, "now", -1)
+    await set_timer(messaging, "soon", 0.4)
+    await set_timer(messaging, "much later", 3600)
+    cancelled = await set_timer(messaging, "cancelled", 0.4)
+    await messaging.logs["inventory"].commit(Commit(metadata(), timers=(CancelTimer(cancelled),)))
+    await eventually(lambda: inbox.executed == ["now", "soon"], "both are delivered, in order")
+
+    async def one_left() -> bool:
+        return await left(messaging) == 1
+
+    await eventually(one_left, "only the far one is left")
+
+
+async def test_a_waking_loop_does_not_wait_for_its_next_look(messaging: Messaging) -> None:
+    inbox = Inbox()
+    loop = await start(messaging, inbox)
+    loop._look_every = 3600.0  # noqa: SLF001 - so that only the wake-up can explain the delivery
+    await set_timer(messaging, "first", -1)
+    loop.wake()
+    await eventually(lambda: inbox.executed == ["first"], "the first is delivered")
+    await set_timer(messaging, "second", -1)
+    loop.wake()
+    await eventually(lambda: inbox.executed == ["first", "second"], "the second is delivered")
+
+
+async def test_a_slow_delivery_holds_up_no_other(messaging: Messaging) -> None:
+    gate = asyncio.Event()
+    inbox = Inbox()
+
+    async def dispatch(envelope: CommandEnvelope) -> Answer:
+        if envelope.command.model_dump()["reason"] == "slow":
+            await gate.wait()
+        return await inbox(envelope)
+
+    await start(messaging, dispatch)
+    await set_timer(messaging, "slow", -1)
+    await set_timer(messaging, "quick", -0.5)
+    await eventually(lambda: inbox.executed == ["quick"], "the quick one is done")
+    gate.set()
+    await eventually(lambda: inbox.executed == ["quick", "slow"], "the slow one too")
+
+
+async def test_a_failing_timer_comes_again_and_ends_as_a_dead_letter(messaging: Messaging) -> None:
+    def fail(label: str) -> None:
+        if label == "poison":
+            raise ZeroDivisionError
+
+    inbox = Inbox(fail)
+    await start(messaging, inbox, Impatient(messaging.pool, "inventory"))
+    await set_timer(messaging, "poison", -1)
+    await set_timer(messaging, "fine", -1)
+
+    async def parked() -> bool:
+        return len(await messaging.parked("commands:inventory")) == 1
+
+    await eventually(parked, "it is parked")
+    [letter] = await messaging.parked("commands:inventory")
+    assert inbox.attempts.count("poison") == letter.attempts == 3
+    assert inbox.executed == ["fine"]
+
+    async def none_left() -> bool:
+        return await left(messaging) == 0
+
+    await eventually(none_left, "the timer is forgotten")
+
+
+async def test_temporary_failures_are_not_counted(messaging: Messaging) -> None:
+    failures = iter(range(6))
+
+    def fail(_: str) -> None:
+        if next(failures, None) is not None:
+            raise Temporary("away")
+
+    inbox = Inbox(fail)
+    await start(messaging, inbox, Impatient(messaging.pool, "inventory"))
+    await set_timer(messaging, "patient", -1)
+    await eventually(lambda: inbox.executed == ["patient"], "it is delivered in the end")
+    assert not await messaging.parked("commands:inventory")
+
+
+async def test_a_timer_set_anew_during_its_delivery_stays(messaging: Messaging) -> None:
+    inbox = Inbox()
+
+    async def dispatch(envelope: CommandEnvelope) -> Answer:
+        if not inbox.executed:
+            await set_timer(messaging, "again", 0.2, timer_id)
+        return await inbox(envelope)
+
+    timer_id = await set_timer(messaging, "first", -1)
+    await start(messaging, dispatch)
+    await eventually(lambda: inbox.executed == ["first", "again"], "both deliveries are made")
