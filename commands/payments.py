@@ -238,7 +238,8 @@ async def void_payment(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
     command = expect(VoidPayment, envelope)
     step = _Step(deps, envelope, command)
     state = await step.intend(lambda state: decide_void(state, command))
-    if state.voiding is not None and state.status != "voided":
+    # Without an amount it was void before it was asked for: no provider ever heard of it.
+    if state.voiding is not None and state.status != "voided" and state.amount is not None:
         provider = step.provider(state)
         if state.reference is not None:
             await provider.void(step.key("void"), state.reference)

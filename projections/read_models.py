@@ -14,10 +14,10 @@ from typing import Any
 
 import structlog
 
-from commands.ports import Checkpoint, Clock, Commit, EventStore, FeedHost, LogRun, Metadata, NewId
+from commands.ports import START, Checkpoint, Clock, Commit, EventStore, FeedHost, LogRun, Metadata, NewId
 from domain.shared.errors import NotFound
 from projections.builds import Build, BuildRegistry, ReplayRunning
-from projections.ports import StoreUnavailable
+from projections.ports import BuildMissing, StoreUnavailable
 from projections.writers import ProjectionWriter
 
 REPLAY_BATCH = 2_000
@@ -164,6 +164,11 @@ class ReadModels:
         async with registry.only_replay_of(writer.projection.name):
             try:
                 return await self._swap(writer, await self._fill(writer, build))
+            except BuildMissing:
+                # The store was emptied meanwhile: what the checkpoints say is written is not, so begin another build.
+                await registry.update(build.model_copy(update={"state": "dropped", "finished_at": self._clock.now()}))
+                await self._unfeed(build.name)
+                raise
             except Exception as error:
                 ended = {"state": "failed", "error": str(error), "finished_at": self._clock.now()}
                 await registry.update(build.model_copy(update=ended))
@@ -173,10 +178,11 @@ class ReadModels:
 
     async def _fill(self, writer: ProjectionWriter, build: Build) -> Build:
         """Write the whole log into ``build``, context by context, reading the next batch while one is written."""
-        await writer.prepare(build.name)
         topics = writer.projection.topics
         home = self._logs[writer.projection.service]
         starts = {context: await home.checkpoint(build.name, context) for context in writer.projection.contexts}
+        if all(start == START for start in starts.values()):
+            await writer.prepare(build.name)
         left = [await self._logs[context].count(start, topics) for context, start in starts.items()]
         build = build.model_copy(update={"events_total": build.events_done + sum(left)})
         for context, start in starts.items():

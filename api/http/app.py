@@ -15,6 +15,7 @@ from api.http.analytics import analytics_router
 from api.http.availability import get_availability
 from api.http.booking_events import booking_events_router
 from api.http.bookings import bookings_router
+from api.http.cancellation_quotes import cancellation_quotes_router
 from api.http.health import health_router
 from api.http.hotels import WRITERS
 from api.http.imports import imports_router
@@ -46,6 +47,7 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     Router("/v1/hotels", route_handlers=[search_hotels, get_hotel, get_offers, get_availability, *WRITERS]),
     bookings_router,
     booking_events_router,
+    cancellation_quotes_router,
     payments_router,
     analytics_router,
     operations_router,

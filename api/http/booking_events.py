@@ -24,7 +24,7 @@ _LONGEST_ID = 18
 
 
 @get("/{booking_id:uuid}/events", media_type="text/event-stream")
-async def stream_booking(request: ApiRequest, booking_id: FromPath[UUID]) -> Response[object]:
+async def stream_booking(request: ApiRequest, booking_id: FromPath[UUID]) -> Response[None] | ServerSentEvent:
     """Each event as ``id`` (the version), ``event`` (its name) and ``data`` ({booking_id, status, version, at, type}).
 
     With Last-Event-ID it goes on after that version. The stream ends when the booking is confirmed, rejected or

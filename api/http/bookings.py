@@ -59,9 +59,9 @@ async def request_booking(request: ApiRequest, data: JSONBody[NewBooking]) -> Js
     wait = preferred_wait(request)
     events = await _settled(request, booking_id, wait, lambda state: state.status != "pending")
     view = await booking_view(request, events)
-    known = wait is not None and view["status"] in _OUTCOMES
+    outcome = wait is not None and view["status"] in _OUTCOMES
     headers = _answer_headers(answer, view, wait) | {"Location": f"/v1/bookings/{booking_id}"}
-    return Response(view, status_code=201 if known else 202, headers=headers)
+    return Response(view, status_code=201 if outcome else 202, headers=headers)
 
 
 @get("/{booking_id:uuid}", responses={200: spec(BookingView, description="The booking.")})

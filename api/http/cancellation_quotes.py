@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, get
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from api.http.booking_views import booking_events
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, access
 from api.http.sending import etag
-from api.http.views import MoneyView, View, money_view, utc
+from api.http.views import MoneyView, View, money_view, spec, utc
 from domain.booking.commands import RequestCancellation
 from domain.booking.decide import decide_request_cancellation
 from domain.booking.events import CancellationRequested
@@ -32,7 +31,7 @@ class CancellationQuote(View):
 
 @get(
     "/{booking_id:uuid}/cancellation-quote",
-    responses={200: ResponseSpec(CancellationQuote, description="Nothing was cancelled; this is what it would cost.")},
+    responses={200: spec(CancellationQuote, description="Nothing was cancelled; this is what it would cost.")},
 )
 async def quote_cancellation(request: ApiRequest, booking_id: FromPath[UUID]) -> Json:
     """What the cancellation would decide at this moment. 409 if the booking cannot be cancelled."""

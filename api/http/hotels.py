@@ -163,7 +163,7 @@ async def set_prices(
 async def set_allotment(
     request: ApiRequest, hotel_id: FromPath[UUID], room_type_id: FromPath[UUID], data: JSONBody[Allotment]
 ) -> Json:
-    """Offer ``rooms`` rooms on the nights from ``from`` to ``to``, both included; fewer than are taken is a conflict."""
+    """Offer ``rooms`` rooms on the nights from ``from`` to ``to``, both included; at least as many as are taken."""
     command = SetAllotment(
         hotel_id=hotel_id,
         room_type_id=room_type_id,

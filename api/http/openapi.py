@@ -13,16 +13,16 @@ from litestar.openapi.spec import Components, License, SecurityScheme
 from litestar.types import Method
 
 from api.http.docs_page import render_docs
-from api.http.examples import EXAMPLES
+from api.http.examples import EXAMPLES, Example
 from api.http.requests import ApiRequest
 from api.http.security import PUBLIC
-from api.http.views import Problem
+from api.http.views import FieldError, Problem
 
 _PROBLEM: dict[str, Any] = {
     "description": "A problem document (RFC 9457).",
     "content": {
         "application/problem+json": {
-            "schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}"),
+            "schema": {"$ref": "#/components/schemas/Problem"},
             "example": {
                 "type": "urn:nightledger:problem:invalid-request",
                 "title": "Invalid request",
@@ -33,6 +33,14 @@ _PROBLEM: dict[str, Any] = {
             },
         }
     },
+}
+_PROBLEM_SCHEMAS: dict[str, Any] = {
+    model.__name__: {
+        name: value
+        for name, value in model.model_json_schema(ref_template="#/components/schemas/{model}").items()
+        if name != "$defs"
+    }
+    for model in (Problem, FieldError)
 }
 _HEADERS: dict[str, str] = {
     "Idempotency-Key": "A text of the client's own, new for each request and kept for its repetitions.",
@@ -107,6 +115,7 @@ def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
     state = request.app.state
     if "described" not in state:
         document = request.app.openapi_schema.to_schema()
+        document["components"]["schemas"] |= _PROBLEM_SCHEMAS
         for path in document["paths"].values():
             for operation in path.values():
                 _complete(operation)
@@ -153,14 +162,19 @@ def _complete(operation: dict[str, Any]) -> None:
             "schema": {"type": "string"},
         }
         operation.setdefault("parameters", []).append(parameter)
-    asked, answered = EXAMPLES.get(name, (None, None))
-    if asked is not None:
+    _add_examples(operation, EXAMPLES.get(name))
+
+
+def _add_examples(operation: dict[str, Any], example: Example | None) -> None:
+    if example is None:
+        return
+    if example.request is not None:
         for content in operation["requestBody"]["content"].values():
-            content["example"] = asked
-    if answered is not None:
+            content["example"] = example.request
+    if example.answer is not None:
         status = min(status for status in operation["responses"] if status.startswith("2"))
         for content in operation["responses"][status]["content"].values():
-            content["example"] = answered
+            content["example"] = example.answer
 
 
 _GENERATED = frozenset({"Bad request syntax or unsupported method", "Validation Exception"})

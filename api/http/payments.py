@@ -36,7 +36,7 @@ async def get_payment(request: ApiRequest, payment_id: FromPath[UUID]) -> Json:
     responses={200: spec(PaymentView, description="The payment after the action.")},
 )
 async def act_on_payment(request: ApiRequest, payment_id: FromPath[UUID], data: JSONBody[PaymentAction]) -> Json:
-    """Approve or refuse at the sandbox provider what it asked of the guest; a real provider is asked what came of it."""
+    """Approve or refuse at the sandbox what it asked of the guest; a real provider is asked what came of it."""
     page = await _payment(request, payment_id)
     command = ResolvePaymentAction(payment_id=payment_id, booking_id=page["booking_id"], approve=data.approve)
     answer = await send(request, command)

@@ -1,4 +1,4 @@
-"""Read your writes: commands answer with a position token, queries wait (bounded) until their read model has reached it."""
+"""Read your writes: commands answer with a position, and queries wait a while until their read model has reached it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): every error that leaves the API is one, with a stable ``urn:nightledger:problem:`` type."""
+"""Problem documents (RFC 9457): every error is one, with a stable type ``urn:nightledger:problem:<name>``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be booked: hotel pages and calendars in, priced offers out. Calendars say "probably free"; inventory decides."""
+"""What can be booked: hotel pages and calendars in, prices out. Calendars say "probably free"; inventory decides."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Request ids: taken from ``X-Request-Id`` if that is a UUID, made otherwise; sent back, and the correlation id of all
-that follows from the request.
+"""Request ids: taken from ``X-Request-Id`` if that is a UUID, made otherwise, and sent back.
+
+They are the correlation id of all that follows from the request.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def request_id_of(scope: Scope) -> UUID:
 
 async def add_headers(message: Message, scope: Scope) -> None:
     """Put the request id and what keeps browsers safe on every response; nothing is cached unless its route says so."""
-    if message["type"] == "http.response.start" and scope["type"] == "http":
+    if message["type"] == "http.response.start":
         headers = MutableScopeHeaders.from_message(message)
         headers["X-Request-Id"] = str(request_id_of(scope))
         for name, value in _SECURITY_HEADERS.items():

@@ -48,7 +48,7 @@ class Login(Body):
 class ProfileChange(Body):
     """What an account's owner may change; what is not given stays."""
 
-    name: Line | None = None
+    name: Line = ""
     phone: Phone | None = None
     locale: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}$")] | None = None
 
@@ -191,7 +191,7 @@ class PaymentMeans(Body):
 
 
 class NewBooking(Body):
-    """What an offer describes, for a guest. ``rooms`` may be more than the offer was asked for, at its price per room."""
+    """What an offer describes, for a guest. ``rooms`` may be more than was asked for, at the offer's price per room."""
 
     offer_token: Annotated[str, StringConstraints(min_length=1, max_length=16_000)]
     rooms: Count | None = None

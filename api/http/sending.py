@@ -23,7 +23,7 @@ class PreconditionFailed(DomainError):
 
 
 async def send(request: ApiRequest, command: Command, asked: Once | None = None) -> Answer:
-    """Send a command in the name of the principal; ``asked`` gives it the identity of a request that may be repeated."""
+    """Send a command for the principal; ``asked`` gives it the identity of a request that may be repeated."""
     command_id = asked.command_id if asked else request.platform.new_id()
     envelope = CommandEnvelope(command_id, command, request.metadata(), asked.idempotency if asked else None)
     return await request.platform.bus.send(envelope)

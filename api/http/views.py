@@ -183,7 +183,7 @@ class HotelView(View):
 
 
 class HotelHit(View):
-    """A hotel that was found. ``from_price`` is its lowest nightly price, ``from_total`` the lowest for the dates given."""
+    """A hotel that was found. ``from_price`` is its lowest price of a night, ``from_total`` of the stay asked for."""
 
     hotel_id: UUID
     name: str

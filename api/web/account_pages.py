@@ -100,4 +100,6 @@ def _register(request: PageRequest, fields: dict[str, str], problem: ApiProblem 
         errors = {"email": "There is an account with this e-mail address already. Log in instead?"}
     if problem and problem.name == "password-refused":
         errors = {"password": problem.detail}
-    return page(request, "register.html", problem.status if problem else 200, fields=shown, errors=errors, problem=problem)
+    return page(
+        request, "register.html", problem.status if problem else 200, fields=shown, errors=errors, problem=problem
+    )

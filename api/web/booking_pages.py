@@ -7,8 +7,9 @@ import datetime as dt
 from typing import Any
 from uuid import UUID, uuid4
 
-from litestar import asgi, get, post
-from litestar.types import Receive, Scope, Send
+from litestar import get, post
+from litestar.params import FromPath
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.web.client import Answer, ApiProblem
 from api.web.forms import submitted
@@ -19,6 +20,8 @@ from api.web.words import cancellation_terms
 _NOT_FOUND, _CONFLICT = 404, 409
 _AT_REST = frozenset({"confirmed", "rejected", "cancelled", "checked_in", "checked_out", "no_show"})
 _CURSOR = "cursor"
+_KEPT = frozenset({"type", "asgi", "http_version", "method", "scheme", "client", "server"})
+_FORWARDED = frozenset({b"accept", b"host", b"last-event-id"})
 
 
 @get("/bookings", include_in_schema=False)
@@ -33,7 +36,7 @@ async def bookings_page(request: PageRequest) -> Page:
 
 
 @get("/bookings/{booking_id:uuid}", include_in_schema=False)
-async def booking_page(request: PageRequest, booking_id: UUID) -> Page:
+async def booking_page(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
     """One booking; the page follows it for as long as anything happens to it by itself."""
     token = await request.token()
     booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
@@ -56,22 +59,23 @@ async def booking_page(request: PageRequest, booking_id: UUID) -> Page:
     )
 
 
-@asgi("/bookings/{booking_id:uuid}/events")
-async def booking_events(scope: Scope, receive: Receive, send: Send) -> None:
+@get("/bookings/{booking_id:uuid}/events", include_in_schema=False)
+async def booking_events(request: PageRequest, booking_id: FromPath[UUID]) -> ASGIApp:
     """The API's event stream, for browsers: they send the session's cookie, the API wants its token."""
-    request = PageRequest(scope, receive, send)
-    token = await request.token()
-    path = f"/v1{scope['path']}"
-    headers = [(b"authorization", f"Bearer {token}".encode())]
-    headers += [(name, value) for name, value in scope["headers"] if name in {b"last-event-id", b"accept", b"host"}]
-    names = ("type", "asgi", "http_version", "method", "scheme", "client", "server", "root_path", "query_string")
-    forwarded: Any = {name: scope.get(name) for name in names}
-    forwarded |= {"path": path, "raw_path": path.encode(), "headers": headers}
-    await request.app(forwarded, receive, send)
+    headers = [(b"authorization", f"Bearer {await request.token()}".encode())]
+    headers += [(name, value) for name, value in request.scope["headers"] if name in _FORWARDED]
+    path = f"/v1/bookings/{booking_id}/events"
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        asked: Any = {name: value for name, value in scope.items() if name in _KEPT}
+        asked |= {"path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"", "headers": headers}
+        await request.app(asked, receive, send)
+
+    return stream
 
 
 @post("/bookings/{booking_id:uuid}/payment", include_in_schema=False, status_code=303)
-async def act_on_payment(request: PageRequest, booking_id: UUID) -> Page:
+async def act_on_payment(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
     """Approve or decline what the bank asks; if that was done already, the booking shows it."""
     here = f"/bookings/{booking_id}"
     token = await request.token(here)
@@ -84,13 +88,13 @@ async def act_on_payment(request: PageRequest, booking_id: UUID) -> Page:
 
 
 @get("/bookings/{booking_id:uuid}/cancellation", include_in_schema=False)
-async def cancellation_page(request: PageRequest, booking_id: UUID) -> Page:
+async def cancellation_page(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
     """What cancelling costs at this moment, before it is done."""
     return await _cancellation(request, booking_id, None)
 
 
 @post("/bookings/{booking_id:uuid}/cancellation", include_in_schema=False, status_code=303)
-async def cancel(request: PageRequest, booking_id: UUID) -> Page:
+async def cancel(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
     """Cancel, if it still costs what the page said; otherwise the page says the new price."""
     here = f"/bookings/{booking_id}"
     token = await request.token(f"{here}/cancellation")

@@ -1,12 +1,12 @@
-"""The pages' way to the API: the same routes that everybody calls, called in process. The pages know no rules of their own."""
+"""The pages' way to the API: the routes that everybody calls, called in process. Pages know no rules of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from litestar import Litestar
@@ -17,6 +17,7 @@ _CITIES_SECONDS = 60.0
 _UNAUTHENTICATED = 401
 
 Answer = dict[str, Any]
+_Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class ApiProblem(Exception):
@@ -43,7 +44,7 @@ class InProcess(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer; rate limits count the peer in the extension ``peer``."""
         peer = request.extensions.get("peer", "127.0.0.1")
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=(peer, 0))
+        transport = httpx.ASGITransport(cast("_Asgi", self._app), raise_app_exceptions=False, client=(peer, 0))
         return await transport.handle_async_request(request)
 
 
@@ -58,9 +59,7 @@ class Api:
         """The JSON at ``path``."""
         return await self._call("GET", path, token, params=parameters)
 
-    async def post(
-        self, path: str, content: Mapping[str, Any], token: str | None = None, **headers: str
-    ) -> Answer:
+    async def post(self, path: str, content: Mapping[str, Any], token: str | None = None, **headers: str) -> Answer:
         """Send JSON; header names are written with underscores. An answer without a body is empty."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self._call("POST", path, token, json=content, headers=named)

@@ -31,7 +31,7 @@ def cover(key: str) -> Markup:
     near, windows = _houses(chance, 50, 90)
     stars = "".join(f"M{next(chance) * 5 // 4} {next(chance) * 2 // 5}h1v1h-1z" for _ in range(14))
     moon_x, moon_y = 30 + next(chance), 28 + next(chance) // 8
-    return Markup(
+    drawing = (
         f'<svg class="cover" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="xMidYMax slice" aria-hidden="true"'
         f' focusable="false"><defs><linearGradient id="sky-{name}" x1="0" y1="0" x2="0" y2="1">'
         f'<stop offset="0" stop-color="{top}"/><stop offset=".6" stop-color="{middle}"/>'
@@ -41,6 +41,7 @@ def cover(key: str) -> Markup:
         f'<path d="{stars}" fill="#fff" opacity=".8"/><path d="{far}" fill="{_FAR}" opacity=".75"/>'
         f'<path d="{near}" fill="{_NEAR}"/><path d="{windows}" fill="{_LIGHT}"/></svg>'
     )
+    return Markup(drawing)  # noqa: S704 - numbers and colours of ours; the key is only hashed
 
 
 def _houses(chance: Iterator[int], lowest: int, spread: int) -> tuple[str, str]:
@@ -49,7 +50,9 @@ def _houses(chance: Iterator[int], lowest: int, spread: int) -> tuple[str, str]:
     while x < WIDTH:
         width, height = 24 + next(chance) % 24, lowest + next(chance) * spread // 256
         top = HEIGHT - height
-        roof = f"l{width // 2} -{width // 4}l{width - width // 2} {width // 4}" if next(chance) % 3 == 0 else f"h{width}"
+        roof = (
+            f"l{width // 2} -{width // 4}l{width - width // 2} {width // 4}" if next(chance) % 3 == 0 else f"h{width}"
+        )
         outline += f"M{x} {HEIGHT}V{top}{roof}V{HEIGHT}z"
         for row in range(top + 8, HEIGHT - 8, 13):
             for column in range(x + 5, x + width - 6, 9):

@@ -30,38 +30,41 @@ _FAULT = ("That is our fault", "Something went wrong on our side, and we have a 
 _UNAUTHENTICATED, _SERVER_ERROR = 401, 500
 
 log = structlog.get_logger(__name__)
-Handler = Callable[[Request[Any, Any, Any], Any], Any]
+Asked = Request[Any, Any, Any]
+"""What exception handlers are given: a request of the application's class, not of the pages'."""
+Handler = Callable[[Asked, Any], Any]
 
 
-def error_page(request: PageRequest, status: int, detail: str = "") -> Page:
+def error_page(request: Asked, status: int, detail: str = "") -> Page:
     """A page for one status; ``detail`` is added for what a visitor can mend."""
     title, text = _TITLES.get(status, _TITLES[400] if status < _SERVER_ERROR else _FAULT)
-    return page(request, "error.html", status, status=status, title=title, text=text, detail=detail)
+    return page(PageRequest(request.scope), "error.html", status, status=status, title=title, text=text, detail=detail)
 
 
-def _sign_in_needed(request: PageRequest, error: SignInNeeded) -> Page:
+def _sign_in_needed(_: Asked, error: SignInNeeded) -> Page:
     return see(f"/login?{urlencode({'next': error.wanted})}")
 
 
-def _form_refused(request: PageRequest, _: FormRefused) -> Page:
+def _form_refused(request: Asked, _: FormRefused) -> Page:
     return error_page(request, 403)
 
 
-def _api_problem(request: PageRequest, error: ApiProblem) -> Page:
+def _api_problem(request: Asked, error: ApiProblem) -> Page:
     """What no page has handled itself; 401 means that the session was ended elsewhere."""
     if error.status == _UNAUTHENTICATED:
-        request.visitor.sign_out()
-        return see(f"/login?{urlencode({'next': request.address if request.method == 'GET' else '/bookings'})}")
+        visited = PageRequest(request.scope)
+        visited.visitor.sign_out()
+        return see(f"/login?{urlencode({'next': visited.address if request.method == 'GET' else '/bookings'})}")
     return error_page(request, error.status, error.detail if error.status in {400, 409, 422} else "")
 
 
-def _http(request: PageRequest, error: HTTPException) -> Page:
+def _http(request: Asked, error: HTTPException) -> Page:
     if error.status_code >= _SERVER_ERROR:
         return _unexpected(request, error)
     return error_page(request, error.status_code)
 
 
-def _unexpected(request: PageRequest, error: Exception) -> Page:
+def _unexpected(request: Asked, error: Exception) -> Page:
     log.error("page failed", exc_info=error, method=request.method, path=request.scope["path"])
     return error_page(request, _SERVER_ERROR)
 
@@ -78,9 +81,9 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 def or_page(answer: Handler) -> Handler:
     """The handler of an address that no route knows: a page for browsers, ``answer`` for all others."""
 
-    def handle(request: Request[Any, Any, Any], error: HTTPException) -> Any:
+    def handle(request: Asked, error: HTTPException) -> Any:
         if request.scope["path"].startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
             return answer(request, error)
-        return error_page(PageRequest(request.scope), error.status_code)
+        return error_page(request, error.status_code)
 
     return handle

@@ -9,6 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from litestar import get
+from litestar.params import FromPath
 
 from api.http.quoting import CHECK_IN_TIME
 from api.web.client import Answer, ApiProblem
@@ -21,7 +22,7 @@ _REFUSED = range(400, 500)
 
 
 @get("/hotels/{hotel_id:uuid}", include_in_schema=False)
-async def hotel_page(request: PageRequest, hotel_id: UUID) -> Page:
+async def hotel_page(request: PageRequest, hotel_id: FromPath[UUID]) -> Page:
     """The hotel, with offers if there are dates."""
     hotel = await request.api.get(f"/v1/hotels/{hotel_id}")
     trip = Trip.of(dict(request.query_params))

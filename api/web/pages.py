@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from litestar.config.app import AppConfig
 from litestar.datastructures import CacheControlHeader
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
-from litestar.middleware.exceptions.middleware import create_exception_response
+from litestar.exceptions.responses import create_exception_response
 from litestar.plugins import InitPlugin
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig

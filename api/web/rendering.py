@@ -19,7 +19,6 @@ from api.web.visitors import PageRequest, visitor_of
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
-_SEE_OTHER = 303
 
 Page = Response[Any]
 
@@ -55,4 +54,4 @@ def page(request: PageRequest, template: str, status: int = 200, /, **context: A
 
 def see(address: str) -> Page:
     """Go on to another page with GET, so that a form is never sent twice by reloading."""
-    return Redirect(address, status_code=_SEE_OTHER)
+    return Redirect(address, status_code=303)

@@ -56,7 +56,12 @@ async def start_page(request: PageRequest) -> Page:
         if error.status not in _REFUSED:
             raise
         return page(request, "results.html", error.status, **context | {"problem": error})
-    shown = {"found": found, "star_counts": star_counts, "amenity_counts": _amenities(found), "more": _more(request, found)}
+    shown = {
+        "found": found,
+        "star_counts": star_counts,
+        "amenity_counts": _amenities(found),
+        "more": _more(request, found),
+    }
     return page(request, "results.html", **context | shown)
 
 
@@ -66,7 +71,9 @@ def _asked(request: PageRequest) -> dict[str, str]:
     return {name: value.strip() for name in query if (value := query.get(name, "")).strip()}
 
 
-async def _search(request: PageRequest, asked: Mapping[str, str], cities: Mapping[str, int]) -> tuple[Answer, dict[str, int]]:
+async def _search(
+    request: PageRequest, asked: Mapping[str, str], cities: Mapping[str, int]
+) -> tuple[Answer, dict[str, int]]:
     """What was found, and how many hotels there are of each number of stars if that were not asked for."""
     parameters: dict[str, Any] = {"limit": _PAGE_SIZE, **_place(asked.get("q", ""), cities)}
     names = ("price_max", "min_rating", "sort", "cursor")

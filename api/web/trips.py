@@ -1,4 +1,4 @@
-"""When and with whom somebody travels, as pages hand it on from one to the next. The API says whether it makes sense."""
+"""When and with whom somebody travels, as pages hand it on to the next. The API says whether it makes sense."""
 
 from __future__ import annotations
 

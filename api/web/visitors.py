@@ -72,8 +72,9 @@ class Visitor:
         self._set(REFRESH, "", 0)
 
     def _set(self, name: str, value: str, max_age: int | None) -> None:
-        cookie = Cookie(name, value, path="/", max_age=max_age, secure=self._secure, httponly=True, samesite="lax")
-        self.changes.append(cookie)
+        self.changes.append(
+            Cookie(name, value=value, path="/", max_age=max_age, secure=self._secure, httponly=True, samesite="lax")
+        )
 
 
 class PageRequest(Request[Any, Any, State]):

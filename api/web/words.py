@@ -116,7 +116,7 @@ def day(value: str | dt.date) -> str:
 
 
 def day_span(check_in: str, check_out: str) -> str:
-    """A stay: ``12–14 Mar 2026`` with as little repeated as possible."""
+    """A stay: ``12 - 14 Mar 2026`` with as little repeated as possible."""
     first, last = _date(check_in), _date(check_out)
     pattern = "d" if (first.year, first.month) == (last.year, last.month) else "d MMM"
     if first.year != last.year:
@@ -163,7 +163,9 @@ def cancellation_terms(
     for tier in sorted(tiers, key=lambda tier: -tier["hours_before"]):
         until = check_in_at - dt.timedelta(hours=tier["hours_before"])
         if until > now:
-            terms.append(_term(tier["percent"], moment(until, time_zone), first=not terms, last=not tier["hours_before"]))
+            terms.append(
+                _term(tier["percent"], moment(until, time_zone), first=not terms, last=not tier["hours_before"])
+            )
     return terms or [Term("The stay has begun: cancelling is no longer possible", "poor")]
 
 

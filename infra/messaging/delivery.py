@@ -30,6 +30,7 @@ from infra.messaging.wire import CommandMessage
 log = structlog.get_logger(__name__)
 
 Dispatch = Callable[[CommandEnvelope], Awaitable[Answer]]
+LOST_AFTER_SECONDS = 60.0
 AT_ONCE = 128
 """Commands of one run that are carried out concurrently; they meet in the group commit."""
 
@@ -89,6 +90,10 @@ class CommandDelivery:
         else:
             self._count("commands_done")
 
+    async def bring_again_if_lost(self, message: CommandMessage) -> None:
+        """Have a command that is being carried out brought again, should this process not live to see its end."""
+        await self._again.bring(message, 1, LOST_AFTER_SECONDS)
+
     async def retry(self, letter: DeadLetter) -> Answer:
         """Carry out a parked command once more; forget the letter if that works. Raises what the handler raises."""
         message = CommandMessage.model_validate(letter.message)
@@ -132,8 +137,8 @@ class RepeatCommand(Command, name="messaging.RepeatCommand"):
 class AgainByTimer:
     """Keeps failed commands in the timers of the service's own store."""
 
-    def __init__(self, store: EventStore, clock: Clock, wake: Callable[[], None]) -> None:
-        """``wake`` tells the service's TimerLoop that something is due sooner than it may think."""
+    def __init__(self, store: EventStore, clock: Clock, wake: Callable[[], object] = bool) -> None:
+        """``wake`` tells the service's TimerLoop to look; without it, it looks once a second."""
         self._store = store
         self._clock = clock
         self._wake = wake

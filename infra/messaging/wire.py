@@ -48,7 +48,7 @@ class CloudEvent(BaseModel):
     def of(cls, recorded: RecordedEvent) -> CloudEvent:
         """The CloudEvent of a recorded event."""
         metadata = recorded.metadata
-        return cls.model_construct(
+        return cls(
             id=recorded.event_id,
             source=f"/nightledger/{recorded.context}",
             type=recorded.event.topic,

@@ -178,7 +178,7 @@ class TokenService:
             raise Unauthenticated("the token is from another issuer") from error
         except jwt.MissingRequiredClaimError as error:
             raise Unauthenticated(f"the token has no claim {error.claim}") from error
-        except (jwt.InvalidTokenError, ValidationError, RecursionError) as error:
+        except (jwt.InvalidTokenError, ValidationError) as error:
             raise Unauthenticated("this is no token of ours") from error
         if claims.token_use != use:
             raise _wrong_kind(use)

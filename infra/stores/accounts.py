@@ -62,7 +62,7 @@ _ROTATE = """
 UPDATE @sessions SET
     ended_at = CASE WHEN token_id = $2 THEN NULL ELSE $4::timestamptz END,
     ended_because = CASE WHEN token_id = $2 THEN NULL ELSE 'a refresh token was used twice' END,
-    token_id = CASE WHEN token_id = $2 THEN $3 ELSE token_id END
+    token_id = $3
 WHERE session_id = $1 AND ended_at IS NULL AND expires_at > $4
 RETURNING ended_at IS NULL
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -29,7 +30,7 @@ def over_http(url: str, database: str) -> Connect:
 
     def connect() -> Client:
         # Without a session several threads may query at once.
-        def open_client(**more: str) -> Client:
+        def open_client(**more: Any) -> Client:
             return clickhouse_connect.get_client(dsn=dsn, tz_mode="aware", autogenerate_session_id=False, **more)
 
         _create_database(open_client(), database)
@@ -42,7 +43,7 @@ def in_process(directory: Path, database: str) -> Connect:
     """Open the engine in this process on ``directory``, which then belongs to this process alone."""
 
     def connect() -> Client:
-        def open_client(**more: str) -> Client:
+        def open_client(**more: Any) -> Client:
             return clickhouse_connect.get_client(interface="chdb", path=str(directory), tz_mode="aware", **more)
 
         try:

@@ -18,7 +18,7 @@ from commands.limits import RateDecision
 from infra.stores.redis_errors import OUT_OF_SERVICE
 
 PATIENCE_SECONDS = 0.5
-"""A request is not held up for longer than this by a Redis that does not answer."""
+"""How long a request is held up by a Redis that does not answer."""
 _MICROSECONDS = 1_000_000
 
 _TAKE = """
@@ -46,10 +46,16 @@ log = structlog.get_logger(__name__)
 
 
 class RedisLimiter:
-    """RateLimiter over ``client``. Keys are stored hashed: they may be addresses of people."""
+    """RateLimiter over ``client``, which is given up on after ``patience_seconds``.
 
-    def __init__(self, client: Redis, prefix: str = "nightledger:limits") -> None:
+    Keys are stored hashed: they may be addresses of people.
+    """
+
+    def __init__(
+        self, client: Redis, prefix: str = "nightledger:limits", patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._redis = client
+        self._patience_seconds = patience_seconds
         self._prefix = prefix
         self._away = False
 
@@ -60,7 +66,7 @@ class RedisLimiter:
             raise ValueError(f"{limit} per {window_seconds} s is no rate limit")
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 allowed, remaining, wait = await self._take(f"{self._prefix}:{digest}", limit, interval)
         except OUT_OF_SERVICE as error:
             return self._let_through(limit, error)

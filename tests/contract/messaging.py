@@ -7,7 +7,7 @@ import datetime as dt
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
@@ -92,7 +92,7 @@ class ServerRoles:
         self._pool = pool
         self._context = context
 
-    def lead(self, role: str) -> object:
+    def lead(self, role: str) -> AbstractAsyncContextManager[object]:
         """See Leadership."""
         return leader_lock(self._pool, f"{self._context}: {role}")
 
@@ -232,12 +232,7 @@ class Messaging:
     async def serve_commands(self, dispatch: Dispatch, retries: CommandRetries = COMMAND_RETRIES) -> CommandDelivery:
         """Carry out the commands of ``inventory`` with ``dispatch``."""
         store, letters = self.logs["inventory"], self.letters["inventory"]
-        timers: list[TimerLoop] = []
-        again = (
-            AgainByBroker(self.connection, "inventory")
-            if self.connection
-            else AgainByTimer(store, self.clock, lambda: timers[0].wake())
-        )
+        again = AgainByBroker(self.connection, "inventory") if self.connection else AgainByTimer(store, self.clock)
         delivery = CommandDelivery("inventory", dispatch, again, letters, self.clock, self.stats, retries)
         if self.connection:
             consumers = CommandConsumers(self.connection, delivery, self.clock)
@@ -251,8 +246,8 @@ class Messaging:
             letters,
             self.clock,
             self.stats,
+            look_every=0.05,
         )
-        timers.append(loop)
         await loop.start()
         self.stack.push_async_callback(loop.stop)
         await self.feeds.start(CommandFeed(delivery), "inventory")

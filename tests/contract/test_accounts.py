@@ -240,7 +240,11 @@ async def test_sessions_that_ended_long_ago_make_room(tables: Tables) -> None:
     ben = await registered(tables.accounts, "ben@example.org")
     for account_id, token_id, days in ((ann, "old", -121), (ben, "bens", -121), (ann, "recent", -119), (ann, "new", 0)):
         await tables.accounts.open_session(uuid4(), account_id, token_id, LATER + dt.timedelta(days=days))
-    assert await tables.value("SELECT array_agg(token_id ORDER BY token_id) FROM @sessions") == ["bens", "new", "recent"]
+    assert await tables.value("SELECT array_agg(token_id ORDER BY token_id) FROM @sessions") == [
+        "bens",
+        "new",
+        "recent",
+    ]
 
 
 @pytest.mark.parametrize("schema", ["", 'a"b', "a.b", "Users", "a b"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from commands.ports import ConcurrencyConflict, RecordedEvent, Temporary
+from commands.ports import Answer, CommandEnvelope, ConcurrencyConflict, RecordedEvent, Temporary
+from domain.saga.events import SagaCommandIssued
 from tests.contract.messaging import (
     Inbox,
     Messaging,
@@ -18,6 +20,7 @@ from tests.contract.messaging import (
     boring,
     eventually,
     fresh_database,
+    label_of,
     number_of,
     open_messaging,
 )
@@ -30,8 +33,8 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 @pytest.fixture
-def amqp(way: Way, request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.getfixturevalue("rabbitmq_vhost") if way == "rabbitmq" else ""
+def amqp(way: Way, request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue("rabbitmq_vhost") if way == "rabbitmq" else ""
 
 
 @pytest.fixture
@@ -44,6 +47,10 @@ async def database(postgres_url: str) -> AsyncIterator[str]:
 async def messaging(way: Way, database: str, amqp: str) -> AsyncIterator[Messaging]:
     async with open_messaging(way, database, amqp) as opened:
         yield opened
+
+
+def has_seen(feed: Recorder, events: int) -> bool:
+    return len(feed.seen) >= events
 
 
 class Broken(Exception):
@@ -74,7 +81,7 @@ async def test_every_event_reaches_each_feed_once_in_stream_order(
 
     await asyncio.gather(*(write(stream) for stream in streams))
     for feed in feeds:
-        await eventually(lambda feed=feed: len(feed.seen) >= 400, f"{feed.name} has seen {len(feed.seen)}")
+        await eventually(partial(has_seen, feed, 400), f"{feed.name} sees 400 events")
         for stream in streams:
             assert feed.numbers(stream) == list(range(20))
     head = await store.head()
@@ -143,7 +150,7 @@ async def test_a_failure_that_passes_is_retried_and_nothing_is_parked(messaging:
 
 
 async def test_many_events_that_fail_alike_do_not_cost_their_waits_each(messaging: Messaging) -> None:
-    feed = Recorder(fails=lambda recorded: fails_on(*range(100))(recorded))
+    feed = Recorder(fails=fails_on(*range(100)))
     for number in range(100):
         await messaging.note(uuid4(), number)
     good = uuid4()
@@ -362,8 +369,6 @@ async def test_a_temporary_failure_of_a_command_uses_up_no_attempt(messaging: Me
 
 
 async def test_a_command_of_an_unknown_name_is_parked(messaging: Messaging) -> None:
-    from domain.saga.events import SagaCommandIssued  # noqa: PLC0415 - only here
-
     inbox = Inbox()
     await messaging.serve_commands(inbox)
     issued = SagaCommandIssued(
@@ -386,3 +391,22 @@ async def test_commands_issued_while_the_service_is_away_wait_for_it(way: Way, d
         inbox = Inbox()
         await after.serve_commands(inbox)
         await eventually(lambda: inbox.executed == ["early"], "it is carried out")
+
+
+async def test_a_slow_command_holds_up_no_other(messaging: Messaging) -> None:
+    gate = asyncio.Event()
+    inbox = Inbox()
+
+    async def dispatch(envelope: CommandEnvelope) -> Answer:
+        if label_of(envelope) == "slow":
+            await gate.wait()
+        return await inbox(envelope)
+
+    await messaging.serve_commands(dispatch)
+    await messaging.issue("slow")
+    await messaging.issue("first")
+    await eventually(lambda: inbox.executed == ["first"], "the first is done")
+    await messaging.issue("second")
+    await eventually(lambda: inbox.executed == ["first", "second"], "the second does not wait for the slow one")
+    gate.set()
+    await eventually(lambda: inbox.executed == ["first", "second", "slow"], "the slow one is done")

@@ -236,6 +236,24 @@ async def test_the_embedded_index_is_durable_and_has_one_writer_at_a_time(tmp_pa
     await third.close()
 
 
+async def test_a_reader_whose_embedded_build_is_dropped_under_it_asks_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Elasticsearch a search by alias is one step, so nothing can come between."""
+    store = TantivyHotels(tmp_path)
+    await store.open()
+    for build in ("search_1", "search_2"):
+        await store.prepare(build)
+        await store.save(build, [document(hotel("a", build))])
+    await store.drop("search_1")
+    await store.point("search", "search_2")
+    looked_up = iter(["search_1", "search_2", "search_1", "search_2"])
+    monkeypatch.setattr(store, "_pointed", lambda _name: next(looked_up))
+    assert [item["name"] for item in (await store.search("search", HotelQuery())).items] == ["search_2"]
+    assert await store.suggest("search", "search") == ["search_2"]
+    await store.close()
+
+
 async def test_the_embedded_index_says_when_its_directory_is_gone(tmp_path: Path) -> None:
     store = TantivyHotels(tmp_path / "never made")
     with pytest.raises(StoreUnavailable):

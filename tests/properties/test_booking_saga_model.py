@@ -1,4 +1,4 @@
-"""Whatever order messages come in, however often, and whichever commands are lost: rooms and money end where they belong.
+"""In whatever order messages come, however often, whichever commands are lost: rooms and money end where they belong.
 
 The real handlers of three services and both sagas, driven by Hypothesis: no night is oversold, no money is captured
 without a confirmed booking, every saga ends, every hold ends, and nothing stays reserved.
@@ -6,6 +6,7 @@ without a confirmed booking, every saga ends, every hold ends, and nothing stays
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from hypothesis import settings
@@ -55,10 +56,8 @@ class Bookings(RuleBasedStateMachine):
     def act(self, which: int, approve: bool) -> None:
         booking_id = self._booking(which)
         if self.world.payment(booking_id).status == "requires_action":
-            try:
+            with suppress(ProviderTimeout, ProviderUnavailable):  # the guest will try again, or not
                 self.world.act(booking_id, approve=approve)
-            except (ProviderTimeout, ProviderUnavailable):
-                pass  # the guest will try again, or not
 
     @rule(operation=operations, error=errors, after=st.booleans())
     def trouble(self, operation: str, error: type[Exception], after: bool) -> None:

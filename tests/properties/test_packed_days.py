@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -54,7 +55,7 @@ def test_any_range_reads_exactly_what_was_written_on_its_days(
 def test_consecutive_days_of_a_year_are_one_run(cells: dict[dt.date, int]) -> None:
     found = list(runs(cells))
     assert sum(len(run.data) for run in found) == len(cells) * WIDTH
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in pairwise(found):
         assert (one.year, one.offset + len(one.data)) < (following.year, following.offset)
 
 

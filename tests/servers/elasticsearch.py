@@ -31,8 +31,8 @@ class Elasticsearch(Server):
         home = self.directory / "home"
         home.mkdir(exist_ok=True)
         for part in ("modules", "plugins"):
-            if not (home / part).exists():
-                (home / part).symlink_to(built / part)
+            (home / part).unlink(missing_ok=True)
+            (home / part).symlink_to(built / part)
 
     def command(self) -> Sequence[str]:
         """``java`` with options for a quick start rather than a fast steady state."""

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.servers.server import Server, identity, program
+from tests.servers.server import Server, program
 
 
 def _newest_installed() -> list[str]:
@@ -41,11 +41,10 @@ class PostgreSQL(Server):
         shutil.rmtree(unfinished, ignore_errors=True)
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run(
-            [str(self._bin / "initdb"), "-D", str(unfinished), *options],
+            self.as_account([str(self._bin / "initdb"), "-D", str(unfinished), *options]),
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self.directory,
-            **identity(self._account),
         )
         unfinished.rename(self._cluster)
 

@@ -31,9 +31,8 @@ _PACKAGES = {
     "java": "default-jdk-headless",
     "javac": "default-jdk-headless",
     "mvn": "maven",
-    "gcc": "gcc",
 }
-"""Debian's package for each program. gcc is for packages that have no wheel for this machine."""
+"""Debian's package for each program."""
 
 _ELSEWHERE = {"rabbitmq-server": "/usr/sbin", "redis-server": "/usr/bin"}
 

@@ -12,9 +12,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Self
 
-from infra.embedded.account import Account, unprivileged_account
+from infra.embedded.account import command_as, unprivileged_account
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -59,19 +59,6 @@ def answers(port: int, send: bytes, expect: bytes) -> bool:
             return not expect or connection.recv(max(len(expect), 64)).startswith(expect)
     except OSError:
         return False
-
-
-class Identity(TypedDict, total=False):
-    """The arguments by which subprocess changes the user."""
-
-    user: int
-    group: int
-    extra_groups: list[int]
-
-
-def identity(account: Account | None) -> Identity:
-    """Arguments for subprocess: run as ``account``, or as ourselves."""
-    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
 class Server(ABC):
@@ -132,25 +119,27 @@ class Server(ABC):
         self.prepare()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.tied(self.command()),
+                self.as_account(self.tied(self.command())),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self.environment()},
                 cwd=self.directory,
                 start_new_session=True,
-                **identity(self._account),
             )
         self._wait_until_ready(self._process)
 
     def tied(self, command: Sequence[str]) -> list[str]:
         """``command``, which ends with its starter if the server does."""
-        tie = (
-            [program("setpriv"), f"--pdeathsig={self.stop_signal().name.removeprefix('SIG')}"]
-            if self.ends_with_starter
-            else []
-        )
-        return [*tie, *command]
+        if not self.ends_with_starter:
+            return list(command)
+        return [program("setpriv"), f"--pdeathsig={self.stop_signal().name.removeprefix('SIG')}", *command]
+
+    def as_account(self, command: Sequence[str]) -> list[str]:
+        """``command``, run by the unprivileged account if root's server needs one."""
+        if self._account is None:
+            return list(command)
+        return command_as(self._account, command, reaching=(self.directory / "data", Path(command[0])))
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS

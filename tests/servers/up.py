@@ -25,7 +25,7 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
 from tests.servers.server import Server, ServerFailed, ServerMissing, program
 
-_READY_SECONDS = 120.0
+_CHECK_SECONDS = 0.2
 _STOP_SECONDS = 30.0
 
 
@@ -57,24 +57,34 @@ def real_servers(directory: Path) -> Iterator[Mapping[str, str]]:
 
 
 @contextmanager
-def service(name: str, settings: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``nightledger serve NAME`` in a process of its own; SIGTERM at the end."""
-    extra = ["--demo"] if name == "gateway" else []
+def services(settings: Mapping[str, str], logs: Path) -> Iterator[Mapping[str, subprocess.Popen[bytes]]]:
+    """Run ``nightledger serve NAME`` for every service, each in a process of its own; SIGTERM to all at the end."""
+    logs.mkdir(exist_ok=True)
     nightledger = str(Path(sys.executable).with_name("nightledger"))
-    command = [program("setpriv"), "--pdeathsig=TERM", nightledger, "serve", name, *extra]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=settings, start_new_session=True
-        )
+    running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        yield process
+        for name in SERVICES:
+            options = ["--demo"] if name == "gateway" else []
+            with (logs / f"{name}.log").open("ab") as output:
+                running[name] = subprocess.Popen(
+                    [program("setpriv"), "--pdeathsig=TERM", nightledger, "serve", name, *options],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=settings,
+                    start_new_session=True,
+                )
+        yield running
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for process in running.values():
+            process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for process in running.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def up(directory: Path) -> int:
@@ -87,14 +97,11 @@ def up(directory: Path) -> int:
     try:
         with ExitStack() as stack:
             stack.enter_context(DataDir(directory))
-            say("starting PostgreSQL, RabbitMQ, Redis, Elasticsearch and the MongoDB wire server ...")
+            say(f"starting PostgreSQL, RabbitMQ, Redis, Elasticsearch and the MongoDB wire server in {directory} ...")
             urls = stack.enter_context(real_servers(directory))
-            logs = directory / "logs"
-            logs.mkdir(exist_ok=True)
-            processes = {}
-            for name in SERVICES:
-                settings = {**os.environ, **urls, "NIGHTLEDGER_DATA_DIR": str(directory / "platform")}
-                processes[name] = stack.enter_context(service(name, settings, logs / f"{name}.log"))
+            settings = {**os.environ, **urls, "NIGHTLEDGER_DATA_DIR": str(directory / "platform")}
+            say(f"starting {len(SERVICES)} services and the demo hotels; logs in {directory / 'logs'} ...")
+            processes = stack.enter_context(services(settings, directory / "logs"))
             ended = _wait_for(processes, interrupted, urls, directory)
             say("stopping ...")
     except (EmbeddedError, ServerFailed, ServerMissing) as failure:
@@ -109,27 +116,21 @@ def _wait_for(
     """Wait until Ctrl-C or until a service ends by itself. Returns whether the latter happened."""
     logs = directory / "logs"
     watched = {os.pidfd_open(process.pid): name for name, process in processes.items()}
+    host = os.environ.get("NIGHTLEDGER_HOST", "127.0.0.1")
+    base = f"http://{host}:{os.environ.get('NIGHTLEDGER_PORT', '8000')}"
+    explained = False
     try:
-        host = os.environ.get("NIGHTLEDGER_HOST", "127.0.0.1")
-        base = f"http://{host}:{os.environ.get('NIGHTLEDGER_PORT', '8000')}"
-        deadline = time.monotonic() + _READY_SECONDS
-        told = False
         while True:
-            ready, _, _ = select.select([interrupted, *watched], [], [], None if told else 0.2)
-            for descriptor in ready:
-                if descriptor in watched:
-                    name = watched[descriptor]
-                    say(f"the service {name} has ended; the end of {logs / name}.log:")
-                    say((logs / f"{name}.log").read_text(errors="replace")[-3000:])
-                    return True
+            ready, _, _ = select.select([interrupted, *watched], [], [], None if explained else _CHECK_SECONDS)
+            for name in (watched[descriptor] for descriptor in ready if descriptor in watched):
+                say(f"the service {name} has ended; the end of {logs / name}.log:")
+                say((logs / f"{name}.log").read_text(errors="replace")[-3000:])
+                return True
             if ready:
                 return False
             if _answers(f"{base}/health/ready"):
-                told = True
+                explained = True
                 _explain(base, urls, directory)
-            elif time.monotonic() > deadline:
-                say(f"not ready yet; see {logs}")
-                told = True
     finally:
         for descriptor in watched:
             os.close(descriptor)

@@ -11,6 +11,8 @@ import motor.motor_asyncio
 import pytest
 import redis.asyncio
 
+from tests.servers.server import ServerMissing, program
+
 
 @pytest.mark.parametrize("fixture", ["postgres_url", "embedded_postgres_url"])
 async def test_postgres_takes_connections(fixture: str, request: pytest.FixtureRequest) -> None:
@@ -54,3 +56,8 @@ async def test_mongo_keeps_a_document(mongo_url: str, fresh_name: Callable[[], s
 def test_elasticsearch_answers(elasticsearch_url: str) -> None:
     with urllib.request.urlopen(elasticsearch_url, timeout=10) as answer:  # noqa: S310 - our own server
         assert b"You Know, for Search" in answer.read()
+
+
+def test_a_program_that_is_missing_names_the_command_that_installs_it() -> None:
+    with pytest.raises(ServerMissing, match="no-such-server is not installed; 'make servers' installs it"):
+        program("no-such-server")

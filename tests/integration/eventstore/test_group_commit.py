@@ -71,6 +71,7 @@ async def test_of_two_commits_at_one_version_in_one_batch_the_first_wins(store: 
 
     assert isinstance(outcomes.pop(6), ConcurrencyConflict)
     assert len(transactions(outcomes)) == 9
+    assert len(set(transactions(outcomes))) == 1
     assert [recorded.event for recorded in await store.read_stream(stream)] == [Increased(by=3)]
 
 

@@ -11,11 +11,11 @@ import pytest
 from infra.eventstore.errors import LeadershipLost
 from infra.eventstore.leadership import leader_lock, try_lock
 
-WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-HOLDER = """
+LOCKS = """
 SELECT pid FROM pg_locks, (SELECT hashtextextended($1, 0) AS key) k
-WHERE locktype = 'advisory' AND granted AND objsubid = 1
-  AND (classid::bigint << 32 | objid::bigint) = k.key"""
+WHERE locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = k.key AND"""
+HOLDER = f"{LOCKS} granted"
+WAITING = f"{LOCKS} NOT granted"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def test_a_stand_by_takes_over_when_the_leader_lets_go(pool: asyncpg.Pool,
     first = asyncio.create_task(holding(pool, name, events[0], events[1]))
     await events[0].wait()
     second = asyncio.create_task(holding(pool, name, events[2], events[3]))
-    while await pool.fetchval(WAITING) == 0:
+    while await pool.fetchval(WAITING, name) is None:
         assert not events[2].is_set()
 
     events[1].set()
@@ -50,8 +50,10 @@ async def test_the_holder_learns_that_its_session_has_ended(pool: asyncpg.Pool, 
     await held.wait()
     await pool.execute("SELECT pg_terminate_backend($1)", await pool.fetchval(HOLDER, name))
 
+    await asyncio.wait([leader], timeout=10)
+    assert leader.done()
     with pytest.raises(LeadershipLost, match=name):
-        await asyncio.wait_for(leader, 10)
+        await leader
     async with asyncio.timeout(10), leader_lock(pool, name):
         pass
 
@@ -71,7 +73,7 @@ async def test_a_holder_that_is_cancelled_lets_go(pool: asyncpg.Pool, name: str)
 async def test_a_stand_by_that_is_cancelled_holds_nothing(pool: asyncpg.Pool, name: str) -> None:
     async with leader_lock(pool, name):
         stand_by = asyncio.create_task(holding(pool, name, asyncio.Event(), asyncio.Event()))
-        while await pool.fetchval(WAITING) == 0:
+        while await pool.fetchval(WAITING, name) is None:
             assert not stand_by.done()
         stand_by.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -40,10 +40,11 @@ async def test_a_follower_reads_what_a_stranger_reads(
     store: PostgresEventStore, pool: asyncpg.Pool, limit: int, topics: frozenset[str] | None
 ) -> None:
     stream, positions = uuid4(), [START]
+    assert await read_all(store, START, limit, topics) == []
     for version in range(0, 60, 6):
-        await read_all(store, positions[-1], limit, topics)
         events = [Praised() if n % 3 else Increased() for n in range(version, version + 6)]
         await store.commit(append(stream, version, *events))
+        await read_all(store, positions[-1], limit, topics)  # follows
         positions.append(await store.head())
 
     stranger = PostgresEventStore(pool, store.context)

@@ -64,6 +64,7 @@ async def test_the_end_of_a_transaction_that_held_readers_back_wakes(
         position = await store.commit(append(uuid4(), 0, Increased()))
         assert not await store.wait_beyond(START, 0.2)
         waiting = asyncio.create_task(store.wait_beyond(START, 10))
+        assert not await store.wait_beyond(START, 0.2)
         await holding.rollback()
 
     assert await waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -65,6 +66,10 @@ def broker_of(messaging: Messaging) -> RabbitConnection:
     return messaging.connection
 
 
+def has_come(feed: Recorder, number: int) -> bool:
+    return feed.numbers()[-1] == number
+
+
 async def started(messaging: Messaging) -> Recorder:
     """A feed that has its queue and has handled one event."""
     feed = Recorder()
@@ -80,7 +85,7 @@ async def test_events_come_over_the_broker_and_not_from_the_log(messaging: Messa
     before = messaging.stats.counted("runs_from_broker")
     for number in range(1, 6):
         await messaging.note(uuid4(), number)
-        await eventually(lambda number=number: feed.numbers()[-1] == number, f"{number} arrives")
+        await eventually(partial(has_come, feed, number), f"{number} arrives")
     assert messaging.stats.counted("runs_from_broker") >= before + 4
     assert not messaging.stats.counted("runs_dropped")
 

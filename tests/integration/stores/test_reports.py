@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -26,14 +27,12 @@ JULY, AUGUST, SEPTEMBER = dt.date(2015, 7, 1), dt.date(2015, 8, 1), dt.date(2015
 def history() -> list[RecordedEvent]:
     """In July one stay and one cancelled stay of two rooms each, one rejected; in August one at another hotel."""
     kept, cancelled, rejected, august = (UUID(int=number) for number in range(20, 24))
-    asked = {"payment_provider": "sandbox", "payment_token": "tok_ok"}
+    asked: dict[str, Any] = {"payment_provider": "sandbox", "payment_token": "tok_ok"}
     return [
         recorded(told(BookingRequested, booking_id=kept, **asked), 1),
         recorded(told(BookingConfirmed, booking_id=kept), 2),
         recorded(told(BookingConfirmed, booking_id=cancelled), 2),
-        recorded(
-            told(BookingCancelled, booking_id=cancelled, charge=euros(10_000), refund=euros(0), reason="ill"), 4
-        ),
+        recorded(told(BookingCancelled, booking_id=cancelled, charge=euros(10_000), refund=euros(0), reason="ill"), 4),
         recorded(told(BookingRejected, booking_id=rejected, reason="sold_out"), 2),
         recorded(told(BookingConfirmed, booking_id=august, hotel_id=OTHER_HOTEL, first=AUGUST, rooms=1), 2),
     ]

@@ -90,7 +90,8 @@ class world_of:  # noqa: N801 - used like a function
             await self._ended.wait()
 
     def _client(self, headers: dict[str, str]) -> Client:
-        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+        application: Any = self._app  # the two name the same protocol differently
+        transport = httpx.ASGITransport(application, raise_app_exceptions=False)
         client = Client(transport=transport, base_url="http://nightledger.example", headers=headers)
         self._clients.append(client)
         return client
@@ -108,9 +109,7 @@ class world_of:  # noqa: N801 - used like a function
         )
         await self._memory.accounts.register(account)
         tokens = await self._platform.tokens.issue(account)
-        client = self._client({"Authorization": f"Bearer {tokens.access_token}"})
-        client.account_id = account.account_id  # type: ignore[attr-defined] - so that tests know who asks
-        return client
+        return self._client({"Authorization": f"Bearer {tokens.access_token}"})
 
 
 def ok(answer: httpx.Response, status: int = 200) -> Any:

@@ -138,6 +138,7 @@ class Memory:
         self.letters = MemoryLetters()
         self.operations = MemoryOperations()
         self.limiter = CountingLimiter()
+        self.passwords = PlainPasswords()
         self.hold_sagas = False
         self.bus_error: Exception | None = None
         self._told = dict.fromkeys(CONTEXTS, 0)
@@ -145,7 +146,14 @@ class Memory:
 
     @property
     def platform(self) -> Platform:
-        """What the API is made of."""
+        """What the API is made of: of each port the part that the API uses."""
+        pretended: dict[str, Any] = {
+            "logs": self.logs,
+            "dead_letters": {"bookings": self.letters},
+            "documents": MemoryDocuments(self),
+            "search": MemorySearch(self),
+            "calendars": MemoryCalendars(self),
+        }
         return Platform(
             version="0.0.0",
             data_dir=Path("/nowhere"),
@@ -154,20 +162,16 @@ class Memory:
             clock=self.clock,
             new_id=uuid4,
             bus=self,
-            logs=self.logs,  # type: ignore[arg-type] - the part of the port that the API uses
             streams=self.fakes.streams,
-            dead_letters={"bookings": self.letters},  # type: ignore[dict-item] - likewise
             builds=dict.fromkeys(CONTEXTS, self.builds),
             projections=PROJECTIONS,
-            documents=MemoryDocuments(self),  # type: ignore[arg-type] - likewise
-            search=MemorySearch(self),  # type: ignore[arg-type] - likewise
-            calendars=MemoryCalendars(self),  # type: ignore[arg-type] - likewise
             accounts=self.accounts,
             tokens=TokenService(self.accounts, self.clock, uuid4),
-            passwords=PlainPasswords(),
+            passwords=self.passwords,
             offers=FernetOffers(self.accounts, self.clock, uuid4),
             limiter=self.limiter,
             operations=self.operations,
+            **pretended,
         )
 
     async def send(self, envelope: CommandEnvelope) -> Answer:
@@ -240,21 +244,27 @@ class MemoryDocuments:
         self, name: str, where: Sequence[Where], *, order_by: str, descending: bool, limit: int, cursor: str | None
     ) -> Page:
         """See DocumentStore; cursors are numbers here."""
-        tests = {
-            "eq": lambda value, wanted: value == wanted,
-            "in": lambda value, wanted: value in wanted,
-            "gte": lambda value, wanted: value is not None and value >= wanted,
-            "lt": lambda value, wanted: value is not None and value < wanted,
-        }
         found = [
             document
             for document in self.all(name).values()
-            if all(tests[each.op](document.get(each.field), each.value) for each in where)
+            if all(_holds(each, document.get(each.field)) for each in where)
         ]
         found.sort(key=lambda document: document[order_by], reverse=descending)
         start = int(cursor or 0)
         more = str(start + limit) if len(found) > start + limit else None
         return Page(found[start : start + limit], more)
+
+
+def _holds(test: Where, value: Any) -> bool:
+    match test.op:
+        case "eq":
+            return bool(value == test.value)
+        case "in":
+            return value in test.value
+        case "gte":
+            return value is not None and value >= test.value
+        case "lt":
+            return value is not None and value < test.value
 
 
 class MemorySearch:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from commands.ports import ServiceUnavailable
 from tests.unit.api.conftest import CHECK_IN, World, book, booking_of, offer_token, ok, open_hotel, refused
 
 
@@ -23,9 +24,7 @@ async def guest(world: World) -> httpx.AsyncClient:
     return await world.as_("guest")
 
 
-async def test_an_offer_is_booked_and_the_outcome_awaited(
-    world: World, guest: httpx.AsyncClient, hotel: dict[str, str]
-) -> None:
+async def test_an_offer_is_booked_and_the_outcome_awaited(guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
     answer = await book(guest, await offer_token(guest, hotel["hotel_id"]))
     booking = ok(answer, 201)
     assert booking["status"] == "confirmed"
@@ -98,17 +97,13 @@ async def test_the_same_key_books_once(world: World, guest: httpx.AsyncClient, h
     assert ok(await book(stranger, token, key="k1"), 201)["booking_id"] != first["booking_id"]
 
 
-async def test_a_refused_request_gives_its_key_back(
-    world: World, guest: httpx.AsyncClient, hotel: dict[str, str]
-) -> None:
+async def test_a_refused_request_gives_its_key_back(guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
     refused(await book(guest, "nonsense", key="k1"), 422, "offer-invalid")
     ok(await book(guest, await offer_token(guest, hotel["hotel_id"]), key="k1"), 201)
 
 
 async def test_a_request_in_flight_is_told_so(world: World, guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
     token = await offer_token(guest, hotel["hotel_id"])
-    from commands.ports import ServiceUnavailable  # noqa: PLC0415 - only here
-
     world.memory.bus_error = ServiceUnavailable("no answer")
     unavailable = await book(guest, token, key="k1")
     refused(unavailable, 503, "service-unavailable")
@@ -123,7 +118,7 @@ async def test_a_booking_needs_a_key(guest: httpx.AsyncClient, hotel: dict[str, 
     body = booking_of(await offer_token(guest, hotel["hotel_id"]))
     refused(await guest.post("/v1/bookings", json=body), 400, "idempotency-key-required")
     for key in ("", " ", "a" * 256, "\u00fc"):
-        answer = await guest.post("/v1/bookings", json=body, headers={"Idempotency-Key": key.encode("latin-1")})
+        answer = await guest.post("/v1/bookings", json=body, headers={b"Idempotency-Key": key.encode("latin-1")})
         refused(answer, 400, "invalid-request")
 
 

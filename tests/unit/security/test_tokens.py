@@ -108,8 +108,8 @@ async def test_anybody_can_verify_it_by_the_published_keys(world: World, pair: T
     (published,) = (await world.tokens.jwks())["keys"]
     assert set(published) == {"kty", "crv", "x", "kid", "use", "alg"}  # and no private part
     assert published["kid"] == jwt.get_unverified_header(pair.access_token)["kid"]
-    public = OKPAlgorithm.from_jwk(json.dumps(published))
-    unbound = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+    public: Any = OKPAlgorithm.from_jwk(json.dumps(published))
+    unbound: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
     said = jwt.decode(pair.access_token, public, ["EdDSA"], audience=AUDIENCE, issuer=ISSUER, options=unbound)
     assert said["sub"] == str(ANN.account_id)
     with pytest.raises(jwt.InvalidAudienceError):
@@ -220,7 +220,7 @@ async def test_refreshing_replaces_both_tokens(world: World, pair: TokenPair) ->
     principal = await world.tokens.verify(renewed.access_token)
     assert principal.account_id == ANN.account_id
     assert len({pair.access_token, pair.refresh_token, renewed.access_token, renewed.refresh_token}) == 4
-    assert await world.tokens.refresh(renewed.refresh_token)
+    await world.tokens.refresh(renewed.refresh_token)
 
 
 async def test_a_refresh_token_used_twice_ends_the_session_for_thief_and_owner(world: World, pair: TokenPair) -> None:
@@ -299,7 +299,7 @@ async def test_a_new_key_signs_and_the_old_one_verifies_until_its_last_session_e
     renewed = await world.tokens.refresh(pair.refresh_token)
     assert jwt.get_unverified_header(renewed.access_token)["kid"] == new_kid
     world.clock.advance(days=29, hours=23)
-    assert await world.tokens.refresh(late.refresh_token)
+    await world.tokens.refresh(late.refresh_token)
     world.clock.advance(hours=2)
     assert [key["kid"] for key in (await world.tokens.jwks())["keys"]] == [new_kid]
 
@@ -330,7 +330,7 @@ async def test_processes_that_start_at_once_verify_each_others_tokens(world: Wor
     world.clock.advance(seconds=1)
     for process in processes:
         for pair in pairs:
-            assert await process.verify(pair.access_token)
+            await process.verify(pair.access_token)
 
 
 async def _unknown_kid(token: str, number: int) -> str:

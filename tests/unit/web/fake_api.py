@@ -1,0 +1,301 @@
+"""An API of one hotel, as the pages see it: the same routes and shapes, in memory, with the pages beside it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import Litestar, Request, Response, get, post
+from litestar.datastructures import State
+from litestar.response import ServerSentEvent
+
+from api.web.pages import web_plugin
+
+HOTEL, ROOM, PLAN, BOOKING, PAYMENT = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 6))
+CHECK_IN = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=40)
+TRIP = {"check_in": CHECK_IN.isoformat(), "check_out": (CHECK_IN + dt.timedelta(days=2)).isoformat()}
+ACCESS, REFRESH = "an-access-token", "a-refresh-token"
+
+Json = Response[dict[str, Any]]
+Asked = Request[Any, Any, Any]
+
+
+def euros(amount: str) -> dict[str, str]:
+    return {"amount": amount, "currency": "EUR"}
+
+
+def hotel() -> dict[str, Any]:
+    return {
+        "hotel_id": HOTEL,
+        "name": "Harbour <House>",
+        "city": "Lisbon",
+        "country": "PT",
+        "location": {"lat": 38.7, "lon": -9.1},
+        "time_zone": "Europe/Lisbon",
+        "currency": "EUR",
+        "stars": 4,
+        "amenities": ["wifi", "airport_shuttle"],
+        "description": "By the river.",
+        "images": ["javascript:alert(1)"],
+        "room_types": [
+            {
+                "room_type_id": ROOM,
+                "name": "Double",
+                "max_adults": 2,
+                "max_children": 1,
+                "beds": "1 double bed",
+                "amenities": [],
+                "rooms": 4,
+            }
+        ],
+        "rate_plans": [
+            {
+                "rate_plan_id": PLAN,
+                "room_type_id": ROOM,
+                "name": "Flexible",
+                "board": "breakfast",
+                "cancellation": [],
+                "payment_policy": "deposit",
+                "per_extra_adult": euros("0.00"),
+                "per_child": euros("0.00"),
+            }
+        ],
+        "rating": 8.4,
+        "version": 1,
+    }
+
+
+def offer() -> dict[str, Any]:
+    return {
+        "offer_token": "sealed-offer",
+        "room_type_id": ROOM,
+        "room_type_name": "Double",
+        "rate_plan_id": PLAN,
+        "rate_plan_name": "Flexible",
+        "board": "breakfast",
+        "payment_policy": "deposit",
+        "nightly": [{"date": TRIP["check_in"], **euros("100.00")}, {"date": TRIP["check_in"], **euros("134.50")}],
+        "taxes": euros("0.00"),
+        "total": euros("234.50"),
+        "cancellation": [{"hours_before": 24, "percent": 0}, {"hours_before": 0, "percent": 100}],
+        "rooms_left": 1,
+    }
+
+
+def booking(status: str) -> dict[str, Any]:
+    return {
+        "booking_id": BOOKING,
+        "status": status,
+        "reason": "sold_out" if status == "rejected" else None,
+        "hotel_id": HOTEL,
+        "room_type_id": ROOM,
+        "rate_plan_id": PLAN,
+        "stay": {**TRIP, "nights": 2, "check_in_at": f"{TRIP['check_in']}T14:00:00Z"},
+        "rooms": 1,
+        "adults": 2,
+        "children": 0,
+        "guest": {"name": "Ada", "email": "ada@example.com", "phone": None},
+        "price": {"nightly": [], "taxes": euros("0.00"), "total": euros("234.50"), "due_now": euros("70.35")},
+        "total": euros("234.50"),
+        "payment": {
+            "payment_id": PAYMENT,
+            "provider": "sandbox",
+            "policy": "deposit",
+            "href": f"/v1/payments/{PAYMENT}",
+        },
+        "cancellation_policy": offer()["cancellation"],
+        "cancellation": {"charge": euros("0.00"), "refund": euros("70.35"), "reason": ""}
+        if status == "cancelled"
+        else None,
+        "created_at": "2026-05-01T10:00:00Z",
+        "updated_at": "2026-05-01T10:00:00Z",
+        "version": 2,
+        "links": {},
+    }
+
+
+def problem(status: int, name: str, detail: str = "", **fields: str) -> Json:
+    errors = [{"field": field_name.replace("__", "."), "message": text} for field_name, text in fields.items()]
+    body = {"type": f"urn:nightledger:problem:{name}", "status": status, "detail": detail, "errors": errors}
+    return Response(body, status_code=status, media_type="application/problem+json")
+
+
+@dataclass
+class FakeApi:
+    """What it answers with, and what it was told."""
+
+    status: str = "confirmed"
+    offers: list[dict[str, Any]] = field(default_factory=lambda: [offer()])
+    refusals: dict[str, Json] = field(default_factory=dict)
+    action_url: str | None = None
+    refund: str = "70.35"
+    told: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
+    refreshed: int = 0
+
+    def app(self) -> Litestar:
+        """The API and the pages."""
+        state = State({"fake": self})
+        return Litestar(HANDLERS, plugins=[web_plugin()], state=state, openapi_config=None, logging_config=None)
+
+    def refusal(self, request: Asked) -> Json | None:
+        return self.refusals.get(f"{request.method} {request.scope['path']}")
+
+    def signed_in(self, request: Asked) -> Json | None:
+        known = request.headers.get("authorization") == f"Bearer {ACCESS}"
+        return self.refusal(request) if known else problem(401, "unauthenticated")
+
+    async def note(self, request: Asked) -> None:
+        path = request.scope["path"].removeprefix("/v1/")
+        self.told.append((path, await request.json(), dict(request.headers)))
+
+
+def fake(request: Asked) -> FakeApi:
+    found: FakeApi = request.app.state.fake
+    return found
+
+
+@get("/v1/hotels")
+async def search(request: Asked) -> Json:
+    fake(request).told.append(("search", request.query_params.dict(), dict(request.headers)))
+    hit = {name: hotel()[name] for name in ("hotel_id", "name", "city", "country", "stars", "amenities", "rating")}
+    hit |= {
+        "from_price": euros("100.00"),
+        "from_total": euros("234.50") if "check_in" in request.query_params else None,
+    }
+    facets = {"city": {"Lisbon": 1}, "stars": {"4": 1}, "amenities": {"wifi": 1}}
+    body = {"items": [hit], "total": 1, "facets": facets, "next_cursor": "next-page"}
+    return fake(request).refusal(request) or Response(body)
+
+
+@get("/v1/hotels/{hotel_id:uuid}")
+async def one_hotel(request: Asked) -> Json:
+    known = str(request.path_params["hotel_id"]) == HOTEL
+    return Response(hotel()) if known else problem(404, "not-found")
+
+
+@get("/v1/hotels/{hotel_id:uuid}/offers")
+async def hotel_offers(request: Asked) -> Json:
+    return fake(request).refusal(request) or Response({"offers": fake(request).offers})
+
+
+@post("/v1/auth/register", status_code=201)
+async def register(request: Asked) -> Json:
+    await fake(request).note(request)
+    return fake(request).refusal(request) or Response({"user_id": HOTEL}, status_code=201)
+
+
+@post("/v1/auth/login", status_code=200)
+async def login(request: Asked) -> Json:
+    await fake(request).note(request)
+    tokens = {"access_token": ACCESS, "refresh_token": REFRESH, "token_type": "Bearer", "expires_in": 900}
+    return fake(request).refusal(request) or Response(tokens)
+
+
+@post("/v1/auth/token", status_code=200)
+async def token(request: Asked) -> Json:
+    fake(request).refreshed += 1
+    form = await request.form()
+    if fake(request).refreshed > 1 or form["refresh_token"] != REFRESH:
+        return problem(400, "invalid_grant")
+    tokens = {"access_token": ACCESS, "refresh_token": "the-next", "token_type": "Bearer", "expires_in": 900}
+    return Response(tokens)
+
+
+@post("/v1/auth/logout", status_code=204)
+async def logout(request: Asked) -> None:
+    await fake(request).note(request)
+
+
+@get("/v1/me")
+async def me(request: Asked) -> Json:
+    return fake(request).signed_in(request) or Response({"name": "Ada", "email": "ada@example.com", "phone": None})
+
+
+@post("/v1/bookings", status_code=202)
+async def book(request: Asked) -> Json:
+    await fake(request).note(request)
+    return fake(request).signed_in(request) or Response(booking("pending"), status_code=202)
+
+
+@get("/v1/bookings")
+async def bookings(request: Asked) -> Json:
+    item = booking(fake(request).status) | TRIP | {"refund": None}
+    return fake(request).signed_in(request) or Response({"items": [item], "next_cursor": None})
+
+
+@get("/v1/bookings/{booking_id:uuid}")
+async def one_booking(request: Asked) -> Json:
+    known = str(request.path_params["booking_id"]) == BOOKING
+    return fake(request).signed_in(request) or (
+        Response(booking(fake(request).status)) if known else problem(404, "not-found")
+    )
+
+
+@get("/v1/bookings/{booking_id:uuid}/history")
+async def history(request: Asked) -> Json:
+    entry = {
+        "what": "bookings.v1.BookingRequested",
+        "when": "2026-05-01T10:00:00Z",
+        "who": "user:1",
+        "why": "user:1 asked for it",
+    }
+    saga = entry | {"what": "bookings.v1.SagaReacted", "who": "saga:booking"}
+    return fake(request).signed_in(request) or Response({"items": [entry, saga]})
+
+
+@get("/v1/bookings/{booking_id:uuid}/events", media_type="text/event-stream")
+async def events(request: Asked) -> Response[Any]:
+    refused = fake(request).signed_in(request)
+    return refused or ServerSentEvent(iter([f"after {request.headers.get('last-event-id')}"]))
+
+
+@get("/v1/bookings/{booking_id:uuid}/cancellation-quote")
+async def quote(request: Asked) -> Json:
+    body = {"charge": euros("0.00"), "refund": euros(fake(request).refund), "quoted_at": "2026-05-01T10:00:00Z"}
+    return fake(request).signed_in(request) or Response(body)
+
+
+@post("/v1/bookings/{booking_id:uuid}/cancellation", status_code=202)
+async def cancel(request: Asked) -> Json:
+    await fake(request).note(request)
+    return fake(request).signed_in(request) or Response(booking("confirmed"), status_code=202)
+
+
+@get("/v1/payments/{payment_id:uuid}")
+async def payment(request: Asked) -> Json:
+    body = {
+        "status": "requires_action" if fake(request).action_url else "captured",
+        "amount": euros("70.35"),
+        "captured": euros("70.35"),
+        "refunded": euros("0.00"),
+        "action_url": fake(request).action_url,
+    }
+    return fake(request).signed_in(request) or Response(body)
+
+
+@post("/v1/payments/{payment_id:uuid}/action", status_code=200)
+async def action(request: Asked) -> Json:
+    await fake(request).note(request)
+    return fake(request).signed_in(request) or Response({})
+
+
+HANDLERS = [
+    search,
+    one_hotel,
+    hotel_offers,
+    register,
+    login,
+    token,
+    logout,
+    me,
+    book,
+    bookings,
+    one_booking,
+    history,
+    events,
+    quote,
+    cancel,
+    payment,
+    action,
+]

@@ -1,0 +1,319 @@
+"""What the pages show and send, on an API of one hotel."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from litestar.testing import AsyncTestClient
+
+from api.web.visitors import local_address
+from tests.unit.web.fake_api import (
+    ACCESS,
+    BOOKING,
+    HOTEL,
+    PAYMENT,
+    PLAN,
+    REFRESH,
+    TRIP,
+    FakeApi,
+    problem,
+)
+
+BOOK = f"/book?{urlencode({'hotel': HOTEL, 'plan': PLAN, **TRIP})}"
+HERE = f"/bookings/{BOOKING}"
+DOMAIN = "testserver.local"
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+async def anonymous(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
+    async with AsyncTestClient(api.app()) as client:
+        client.follow_redirects = False
+        yield client
+
+
+@pytest.fixture
+async def guest(anonymous: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A browser with a session."""
+    anonymous.cookies.set("nightledger_access", ACCESS, DOMAIN)
+    anonymous.cookies.set("nightledger_refresh", REFRESH, DOMAIN)
+    return anonymous
+
+
+async def test_the_start_page_invites(anonymous: httpx.AsyncClient) -> None:
+    text = await shown(anonymous, "/")
+    assert "Where people go" in text
+    assert 'href="/login"' in text
+
+
+async def test_a_search_shows_prices_and_escapes_names(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    text = await shown(anonymous, f"/?{urlencode({'q': 'lisbon', 'stars': '4', 'adults': '2', **TRIP})}")
+    assert "Harbour &lt;House&gt;" in text
+    assert "€234.50" in text
+    assert f"/hotels/{HOTEL}?check_in={TRIP['check_in']}" in text
+    assert "cursor=next-page" in text
+    asked = [query for path, query, _ in api.told if path == "search" and "check_in" in query]
+    assert {"city": ["Lisbon"], "stars": ["4"]}.items() <= asked[0].items(), "a known city is asked for as one"
+    assert "stars" not in asked[1], "counts of the other stars"
+
+
+async def test_a_refused_search_says_why(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    api.refusals["GET /v1/hotels"] = problem(400, "invalid-request", "check_in is in the past")
+    await anonymous.get("/")
+    answer = await anonymous.get("/", params={"check_in": "2001-01-01", "check_out": "2001-01-02"})
+    assert answer.status_code == 400
+    assert "in the past" in answer.text
+
+
+async def test_a_hotel_shows_offers_with_terms_in_words(anonymous: httpx.AsyncClient) -> None:
+    text = await shown(anonymous, f"/hotels/{HOTEL}", **TRIP)
+    for words in ("€234.50", "Breakfast included", "Free cancellation until", "Last room", "Airport shuttle", "8.4"):
+        assert words in text
+    assert "javascript:" not in text, "only pictures from https are shown"
+
+
+async def test_a_hotel_without_offers_is_sold_out(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    api.offers = []
+    assert "Sold out for these dates" in await shown(anonymous, f"/hotels/{HOTEL}", **TRIP)
+
+
+@pytest.mark.parametrize("path", ["/hotels/00000000-0000-0000-0000-0000000000ff", "/hotels/nonsense", "/nowhere"])
+async def test_what_is_not_there_is_a_friendly_page(anonymous: httpx.AsyncClient, path: str) -> None:
+    answer = await anonymous.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "Find a hotel" in answer.text
+
+
+async def test_machines_get_no_page_for_what_is_not_there(anonymous: httpx.AsyncClient) -> None:
+    for answer in (await anonymous.get("/nowhere"), await anonymous.get("/v1/x", headers={"Accept": "text/html"})):
+        assert answer.status_code == 404
+        assert "json" in answer.headers["content-type"]
+
+
+async def test_every_page_is_locked_down(anonymous: httpx.AsyncClient) -> None:
+    answer = await anonymous.get("/login")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=|\sstyle=", answer.text), "nothing inline"
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+
+
+async def test_static_files_may_be_kept(anonymous: httpx.AsyncClient) -> None:
+    text = await shown(anonymous, "/login")
+    for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', text):
+        answer = await anonymous.get(path)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+
+
+async def test_registering_begins_a_session(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    fields = {"name": "Ada", "email": "ada@example.com", "password": "correct horse", "next": BOOK}
+    answer = await sent(anonymous, "/register", fields)
+    assert (answer.status_code, answer.headers["location"]) == (303, BOOK)
+    assert [path for path, *_ in api.told] == ["auth/register", "auth/login"]
+    assert anonymous.cookies["nightledger_access"] == ACCESS
+
+
+async def test_a_session_is_secure_over_https(api: FakeApi) -> None:
+    async with AsyncTestClient(api.app(), base_url="https://hotels.example") as client:
+        answer = await sent(client, "/login", {"email": "ada@example.com", "password": "x"}, follow=False)
+    cookies = [value.lower() for name, value in answer.headers.multi_items() if name == "set-cookie"]
+    assert len(cookies) == 2
+    assert all("secure" in cookie and "httponly" in cookie for cookie in cookies)
+
+
+async def test_a_refused_registration_marks_the_fields(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    api.refusals["POST /v1/auth/register"] = problem(400, "invalid-request", "", email="is no address")
+    answer = await sent(anonymous, "/register", {"name": "Ada", "email": "ada", "password": "secret words"})
+    assert answer.status_code == 400
+    assert "is no address" in answer.text
+    assert 'value="Ada"' in answer.text
+    assert "secret words" not in answer.text
+
+
+async def test_a_wrong_password_is_told(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    api.refusals["POST /v1/auth/login"] = problem(401, "unauthenticated")
+    answer = await sent(anonymous, "/login", {"email": "ada@example.com", "password": "wrong"})
+    assert answer.status_code == 401
+    assert "is not right" in answer.text
+
+
+@pytest.mark.parametrize("token", ["", "made-up", "\u00e9"])
+async def test_a_form_from_elsewhere_is_refused(guest: httpx.AsyncClient, api: FakeApi, token: str) -> None:
+    await guest.get("/login")
+    for path in (BOOK, f"{HERE}/cancellation", f"{HERE}/payment", "/logout", "/login", "/register"):
+        answer = await guest.post(path, data={"form_token": token, "key": "1"})
+        assert answer.status_code == 403, path
+    assert not api.told
+
+
+async def test_pages_of_guests_ask_for_a_login(anonymous: httpx.AsyncClient) -> None:
+    for path in (BOOK, "/bookings", HERE, f"{HERE}/cancellation"):
+        answer = await anonymous.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/login?{urlencode({'next': path})}")
+
+
+async def test_a_session_that_was_ended_elsewhere_is_forgotten(anonymous: httpx.AsyncClient) -> None:
+    anonymous.cookies.set("nightledger_access", "stale", DOMAIN)
+    answer = await anonymous.get("/bookings")
+    assert answer.headers["location"] == "/login?next=%2Fbookings"
+    assert "nightledger_access" not in anonymous.cookies
+
+
+async def test_tabs_that_open_together_use_a_refresh_token_once(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    cookies = {"Cookie": f"nightledger_refresh={REFRESH}"}
+    answers = await asyncio.gather(*(anonymous.get("/bookings", headers=cookies) for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert api.refreshed == 1
+    assert all("the-next" in " ".join(answer.headers.get_list("set-cookie")) for answer in answers)
+
+
+async def test_booking_sends_the_offer_with_its_key(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    text = await shown(guest, BOOK)
+    assert "Book and pay €70.35" in text, "the deposit, by the rule of the domain"
+    fields = hidden(text) | {"name": "Ada", "email": "ada@example.com", "phone": "", "payment": "tok_ok"}
+    answer = await guest.post(BOOK, data=fields)
+    assert (answer.status_code, answer.headers["location"]) == (303, HERE)
+    path, content, headers = api.told[-1]
+    assert (path, content["offer_token"], content["payment"]["token"]) == ("bookings", "sealed-offer", "tok_ok")
+    assert content["guest"] == {"name": "Ada", "email": "ada@example.com"}
+    assert headers["idempotency-key"] == fields["key"]
+
+
+async def test_a_wrong_field_comes_back_marked(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    fields = hidden(await shown(guest, BOOK)) | {"name": "Ada", "email": "ada", "payment": "tok_declined"}
+    api.refusals["POST /v1/bookings"] = problem(400, "invalid-request", "", guest__email="is no address")
+    answer = await guest.post(BOOK, data=fields)
+    assert answer.status_code == 400
+    assert "is no address" in answer.text
+    assert 'value="tok_declined" required checked' in answer.text
+
+
+async def test_an_offer_that_is_over_says_so(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    fields = hidden(await shown(guest, BOOK)) | {"name": "Ada", "email": "a@example.com", "payment": "tok_ok"}
+    api.refusals["POST /v1/bookings"] = problem(422, "offer-expired")
+    answer = await guest.post(BOOK, data=fields)
+    assert answer.status_code == 409
+    assert "This offer is over" in answer.text
+
+
+async def test_a_room_that_is_gone_cannot_be_booked(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    api.offers = []
+    answer = await guest.get(BOOK)
+    assert answer.status_code == 409
+    assert "Just sold out" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("pending", "Being booked"),
+        ("confirmed", "expects you on"),
+        ("rejected", "booked by somebody else"),
+        ("cancelled", "€70.35 go back to you"),
+    ],
+)
+async def test_a_booking_says_where_it_stands(guest: httpx.AsyncClient, api: FakeApi, status: str, words: str) -> None:
+    api.status = status
+    text = await shown(guest, HERE)
+    assert words in text
+    assert ("data-follow" in text) == (status == "pending"), "only what still moves is followed"
+    assert ("Cancel booking" in text) == (status == "confirmed")
+    assert "Booking requested" in text
+    assert "The whole record: 2 entries" in text
+
+
+async def test_the_event_stream_is_the_apis(guest: httpx.AsyncClient, anonymous: httpx.AsyncClient) -> None:
+    answer = await guest.get(f"{HERE}/events", headers={"Last-Event-ID": "7"})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "after 7" in answer.text
+    guest.cookies.clear()
+    assert (await anonymous.get(f"{HERE}/events")).status_code == 303
+
+
+async def test_the_bank_is_answered(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    api.status, api.action_url = "awaiting_payment", f"/v1/payments/{PAYMENT}/action"
+    text = await shown(guest, HERE)
+    assert "Your bank asks" in text
+    answer = await guest.post(f"{HERE}/payment", data=hidden(text) | {"answer": "approve"})
+    assert answer.headers["location"] == HERE
+    assert api.told[-1][:2] == (f"payments/{PAYMENT}/action", {"approve": True})
+
+
+async def test_cancelling_tells_the_refund_first(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    text = await shown(guest, f"{HERE}/cancellation")
+    assert "€70.35" in text
+    fields = hidden(text) | {"reason": "plans changed"}
+    answer = await guest.post(f"{HERE}/cancellation", data=fields)
+    assert answer.headers["location"] == HERE
+    assert api.told[-1][:2] == (f"bookings/{BOOKING}/cancellation", {"reason": "plans changed"})
+
+
+async def test_a_refund_that_has_changed_is_told_again(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    fields = hidden(await shown(guest, f"{HERE}/cancellation"))
+    api.refund = "10.00"
+    answer = await guest.post(f"{HERE}/cancellation", data=fields)
+    assert answer.status_code == 409
+    assert "€10.00" in answer.text
+    assert not api.told
+
+
+async def test_logging_out_ends_the_session(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    answer = await sent(guest, "/logout", {}, form="/logout")
+    assert answer.headers["location"] == "/"
+    assert api.told[-1][0] == "auth/logout"
+    assert "nightledger_access" not in guest.cookies
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "", None]
+)
+def test_nobody_is_sent_elsewhere(elsewhere: str | None) -> None:
+    assert local_address(elsewhere) == "/"
+
+
+def test_pages_of_this_site_may_come_next() -> None:
+    assert local_address(BOOK) == BOOK
+
+
+async def shown(client: httpx.AsyncClient, path: str, **query: str) -> str:
+    answer = await client.get(path, params=query or None)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def sent(
+    client: httpx.AsyncClient, path: str, fields: dict[str, str], *, form: str = "/login", follow: bool = False
+) -> httpx.Response:
+    """Send a form after having looked at a page that has one."""
+    token = hidden((await client.get(form)).text)["form_token"]
+    return await client.post(path, data=fields | {"form_token": token}, follow_redirects=follow)
+
+
+def hidden(text: str) -> dict[str, str]:
+    """The hidden fields of all forms of a page."""
+    found: dict[str, str] = {}
+
+    class Fields(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            given = dict(attrs)
+            if tag == "input" and given.get("type") == "hidden":
+                found[given["name"] or ""] = given["value"] or ""
+
+    Fields().feed(text)
+    return found
