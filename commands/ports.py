@@ -61,7 +61,7 @@ class Metadata(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event as the log has it: ``position`` is its place in the context's log, ``version`` in its stream (from 1)."""
+    """An event as the log has it: ``position`` is its place in the log, ``version`` in its stream (from 1)."""
 
     event_id: UUID
     context: str

@@ -245,5 +245,3 @@ def _report(task: asyncio.Task[Any]) -> None:
         return  # closed, or another process makes this build
     if error is not None:
         log.error("replay failed", replay=task.get_name(), error=str(error))
-
-

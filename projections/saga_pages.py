@@ -63,9 +63,7 @@ async def list_sagas(
     where = [] if listing is None else [Where("status", "eq", "running" if listing == "stuck" else listing)]
     if listing == "stuck":
         where.append(Where("deadline", "lt", (now - STUCK_AFTER).astimezone(dt.UTC).isoformat()))
-    page = await store.find(
-        SagaPages.name, where, order_by="updated_at", descending=False, limit=limit, cursor=cursor
-    )
+    page = await store.find(SagaPages.name, where, order_by="updated_at", descending=False, limit=limit, cursor=cursor)
     return Page([_aged(item, now) for item in page.items], page.next_cursor)
 
 

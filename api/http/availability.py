@@ -9,12 +9,13 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.params import FromPath, QueryParameter
 
+from api.http.hotel_models import AvailabilityView
 from api.http.positions import reached
 from api.http.quoting import CALENDARS
 from api.http.requests import ApiRequest
 from api.http.search import HOTEL_PAGES, hotel_page
 from api.http.security import PUBLIC
-from api.http.views import AvailabilityView, spec
+from api.http.views import spec
 from domain.shared.errors import InvalidCommand
 from domain.shared.nights import nights_between
 

@@ -13,6 +13,7 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from pydantic import ValidationError
 
+from api.http.booking_models import BookingItem, BookingsView, BookingView, HistoryView
 from api.http.booking_views import as_of, at_rest, booking_events, booking_view, unknown
 from api.http.history import history_of
 from api.http.idempotency import Once, answered_once, once
@@ -22,7 +23,7 @@ from api.http.requests import ApiRequest
 from api.http.schemas import Cancellation, NewBooking
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, not_modified, preferred_wait, send
-from api.http.views import BookingItem, BookingsView, BookingView, HistoryView, spec, utc
+from api.http.views import spec, utc
 from commands.accounts import Person
 from commands.ports import Answer, RecordedEvent
 from commands.security import OfferInvalid

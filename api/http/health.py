@@ -6,9 +6,10 @@ from typing import Any
 
 from litestar import Response, Router, get
 
+from api.http.operation_models import HealthView, Live
 from api.http.requests import ApiRequest
 from api.http.security import PUBLIC
-from api.http.views import HealthView, Live, spec
+from api.http.views import spec
 
 Json = Response[dict[str, Any]]
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from litestar import Response, patch, post, put
 from litestar.params import FromPath, JSONBody
 
+from api.http.hotel_models import HotelMade, RatePlanMade, RoomTypeMade, VersionView
 from api.http.idempotency import answered_once, fingerprint_of, once
 from api.http.positions import token_of
 from api.http.requests import ApiRequest
@@ -24,7 +25,7 @@ from api.http.schemas import (
 )
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, expected_version, send, send_as
-from api.http.views import HotelMade, RatePlanMade, RoomTypeMade, VersionView, spec
+from api.http.views import spec
 from commands.ports import Answer
 from domain.hotel.commands import AddRatePlan, AddRoomType, Amount, ChangeHotelDetails, OpenHotel, SetPrices
 from domain.hotel.state import HOTEL

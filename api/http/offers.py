@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery
 
+from api.http.hotel_models import OffersView
 from api.http.positions import reached
 from api.http.quoting import CALENDARS, Party, Priced, offered, priced_plans
 from api.http.requests import ApiRequest
 from api.http.search import HOTEL_PAGES, Adults, Children, Rooms, hotel_page
 from api.http.security import PUBLIC
-from api.http.views import OffersView, money_view, spec
+from api.http.views import money_view, spec
 from domain.shared.errors import InvalidCommand
 from domain.shared.money import Money
 from domain.shared.stay import Stay

@@ -10,9 +10,7 @@ from uuid import UUID
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, QueryParameter
 
-from api.http.requests import ApiRequest
-from api.http.security import BEARER, STAFF, access
-from api.http.views import (
+from api.http.operation_models import (
     DeadLettersView,
     DeadLetterView,
     ProjectionsView,
@@ -20,9 +18,10 @@ from api.http.views import (
     ReplayView,
     SagasView,
     SagaView,
-    spec,
-    utc,
 )
+from api.http.requests import ApiRequest
+from api.http.security import BEARER, STAFF, access
+from api.http.views import spec, utc
 from api.platform import FeedStatus
 from commands.ports import DeadLetter
 from domain.shared.errors import NotFound

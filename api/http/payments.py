@@ -8,12 +8,13 @@ from uuid import UUID
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody
 
+from api.http.booking_models import PaymentView
 from api.http.positions import token_of
 from api.http.requests import ApiRequest
 from api.http.schemas import PaymentAction
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, send
-from api.http.views import PaymentView, spec, utc
+from api.http.views import spec, utc
 from domain.booking.state import BOOKING
 from domain.payment.commands import ResolvePaymentAction
 from domain.shared.errors import NotFound

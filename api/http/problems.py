@@ -92,9 +92,15 @@ def _temporary(request: Request[Any, Any, Any], error: Temporary) -> Response[di
 
 def _validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
     found = error.extra if isinstance(error.extra, list) else []
-    errors = [(str(each.get("key", "body")), str(each.get("message", "is not valid"))) for each in found]
+    errors = [(_name(request, each.get("key", "body")), str(each.get("message", "is not valid"))) for each in found]
     detail = "; ".join(f"{field}: {message}" for field, message in errors) or error.detail
     return problem(request, error.status_code, _NAMES[400], detail, errors=errors)
+
+
+def _name(request: Request[Any, Any, Any], key: str) -> str:
+    """A field or parameter as clients know it, which is not always what the handler calls it."""
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    return getattr(parameter and parameter.kwarg_definition, "name", None) or key
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:

@@ -10,12 +10,13 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from api.http.hotel_models import HotelHitsView, HotelView
 from api.http.positions import reached
 from api.http.quoting import Party, Priced, priced_plans
 from api.http.requests import ApiRequest
 from api.http.security import PUBLIC
 from api.http.sending import etag, not_modified
-from api.http.views import HotelHitsView, HotelView, money_view, spec
+from api.http.views import money_view, spec
 from domain.shared.errors import InvalidCommand, NotFound
 from domain.shared.money import Money, exponent_of
 from domain.shared.stay import Stay

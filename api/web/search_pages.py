@@ -17,7 +17,7 @@ from api.web.visitors import PageRequest
 
 SORTS = {
     "relevance": "Best match",
-    "price": "Lowest price",
+    "price": "Lowest nightly price",
     "rating": "Guest rating",
     "stars": "Stars",
     "name": "Name",

@@ -139,6 +139,11 @@ def country(code: str) -> str:
     return str(Locale.parse(_LOCALE).territories.get(code, code))
 
 
+def sentence(text: str) -> str:
+    """A message of the API as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
 def amenity(name: str) -> str:
     """``airport_shuttle`` as ``Airport shuttle``."""
     special = {"wifi": "Wi-Fi", "gym": "Gym", "pets": "Pets welcome"}
@@ -206,6 +211,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "counted": counted,
     "country": country,
     "amenity": amenity,
+    "sentence": sentence,
     "board": _named(_BOARDS),
     "payment_policy": _named(_PAYMENT_POLICIES),
     "status": _named(_STATUSES),

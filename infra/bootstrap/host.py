@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, cast
 
 import asyncpg
 import httpx
@@ -85,7 +86,7 @@ class NightledgerHost:
             app = create_app(running.platform, HttpSettings(limits=_NO_LIMITS))
             await stack.enter_async_context(app.lifespan())
             tokens = await local_operator(running.platform)
-            transport = httpx.ASGITransport(app)
+            transport = httpx.ASGITransport(cast("Any", app))  # the two spell the types of ASGI differently
             yield await stack.enter_async_context(_client("http://nightledger", tokens.access_token, transport))
 
 

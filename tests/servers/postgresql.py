@@ -85,5 +85,8 @@ class PostgreSQL(Server):
                 continue  # it noticed that its postmaster is gone
 
     def _children(self) -> list[int]:
-        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        try:
+            listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except FileNotFoundError:
+            return []  # it has ended by itself
         return [int(pid) for pid in listed.split()]

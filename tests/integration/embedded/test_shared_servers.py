@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import aio_pika
 import asyncpg
@@ -11,7 +12,8 @@ import motor.motor_asyncio
 import pytest
 import redis.asyncio
 
-from tests.servers.server import ServerMissing, program
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.server import ServerFailed, ServerMissing, program
 
 
 @pytest.mark.parametrize("fixture", ["postgres_url", "embedded_postgres_url"])
@@ -61,3 +63,14 @@ def test_elasticsearch_answers(elasticsearch_url: str) -> None:
 def test_a_program_that_is_missing_names_the_command_that_installs_it() -> None:
     with pytest.raises(ServerMissing, match="no-such-server is not installed; 'make servers' installs it"):
         program("no-such-server")
+
+
+def test_a_server_that_does_not_start_tells_why(directory: Path) -> None:
+    server = PostgreSQL(directory / "postgres")
+    with server:
+        pass
+    with (directory / "postgres" / "cluster" / "postgresql.conf").open("a") as settings:
+        settings.write("no_such_setting = 1\n")
+    with pytest.raises(ServerFailed, match="no_such_setting"):
+        server.start()
+    server.kill()

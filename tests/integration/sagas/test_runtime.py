@@ -20,7 +20,7 @@ from sagas.commands import CompensateSaga, PassDeadline, RetrySaga
 from sagas.journal import deadline_timer
 from sagas.saga import Happening, Reaction, Saga, command_id
 from tests.fakes import NOW
-from tests.integration.sagas.world import SAGAS, World, of_booking
+from tests.integration.sagas.world import SAGAS, World
 from tests.unit.sagas.spec import (
     BOOKING_ID,
     authorised,
@@ -33,6 +33,7 @@ from tests.unit.sagas.spec import (
     held,
     hold_confirmed,
     hold_refused,
+    of_booking,
     refunded,
     released,
     requested,

@@ -31,7 +31,7 @@ from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
 from sagas.handlers import saga_handlers
 from sagas.runtime import SagaRuntime
-from sagas.saga import Saga, hold_id
+from sagas.saga import Saga
 from tests.fakes import FakeClock
 
 SAGAS = (BOOKING_SAGA, CANCELLATION_SAGA)
@@ -107,11 +107,3 @@ class World:
         """Let the command's handler have it."""
         handler = saga_handlers(runtime)[type(envelope.command)]
         return await handler(Dependencies(streams={}, clock=self.clock, new_id=uuid4, providers={}), envelope)
-
-
-def of_booking(event: Event, booking_id: UUID) -> Event:
-    """The event, about another booking."""
-    changes: dict[str, Any] = {"booking_id": booking_id}
-    if "hold_id" in type(event).model_fields:
-        changes["hold_id"] = hold_id(booking_id)
-    return event.model_copy(update=changes)

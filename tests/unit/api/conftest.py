@@ -92,9 +92,25 @@ class world_of:  # noqa: N801 - used like a function
     def _client(self, headers: dict[str, str]) -> Client:
         application: Any = self._app  # the two name the same protocol differently
         transport = httpx.ASGITransport(application, raise_app_exceptions=False)
-        client = Client(transport=transport, base_url="http://nightledger.example", headers=headers)
+        client = Client(
+            transport=transport,
+            base_url="http://nightledger.example",
+            headers=headers,
+            event_hooks={"response": [self._as_described]},
+        )
         self._clients.append(client)
         return client
+
+    async def _as_described(self, answer: httpx.Response) -> None:
+        """Hold every answer of the tests against the model by which its operation is described."""
+        if not answer.headers.get("content-type", "").startswith("application/json"):
+            return
+        await answer.aread()
+        path, method = answer.request.url.path, answer.request.method
+        handler: Any = self._app.asgi_router.handle_routing(path=path, method=method)[1]
+        described = (handler.responses or {}).get(answer.status_code)
+        if described is not None:
+            described.data_container.model_validate_json(answer.content)
 
     async def _as(self, *roles: Role, account_id: UUID | None = None) -> Client:
         account = Account(

@@ -310,3 +310,11 @@ def state_after(saga: Saga[S], *history: Any) -> S:
     state = given(saga, *history).state
     assert state is not None
     return state
+
+
+def of_booking(event: Event, booking_id: UUID) -> Event:
+    """The event, about another booking."""
+    changes: dict[str, Any] = {"booking_id": booking_id}
+    if "hold_id" in type(event).model_fields:
+        changes["hold_id"] = hold_id(booking_id)
+    return event.model_copy(update=changes)

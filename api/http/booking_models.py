@@ -1,0 +1,154 @@
+"""What clients are answered about bookings and payments. See ``views``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+from api.http.views import MoneyView, NightPriceView, TierView, View
+
+BookingStatus = Literal["pending", "awaiting_payment", "confirmed", "rejected", "cancelled"]
+
+
+class StayView(View):
+    """Nights from ``check_in`` to before ``check_out``, in the hotel's time zone; ``check_in_at`` is that instant."""
+
+    check_in: str
+    check_out: str
+    nights: int
+    check_in_at: str
+
+
+class GuestView(View):
+    """Who stays."""
+
+    name: str
+    email: str
+    phone: str | None
+
+
+class PriceView(View):
+    """``nightly`` is for one room; ``total`` for all; ``due_now`` is what is paid before the booking is confirmed."""
+
+    nightly: list[NightPriceView]
+    taxes: MoneyView
+    total: MoneyView
+    due_now: MoneyView
+
+
+class BookingPayment(View):
+    """Where the payment of a booking is found."""
+
+    payment_id: UUID
+    provider: str
+    policy: str
+    href: str
+
+
+class SettlementView(View):
+    """What a cancellation keeps and gives back."""
+
+    charge: MoneyView
+    refund: MoneyView
+    reason: str
+
+
+class BookingView(View):
+    """One booking, from the booking's own record. ``reason`` is why it was rejected."""
+
+    booking_id: UUID
+    status: BookingStatus
+    reason: str | None
+    hotel_id: UUID
+    room_type_id: UUID
+    rate_plan_id: UUID
+    stay: StayView
+    rooms: int
+    adults: int
+    children: int
+    guest: GuestView | None
+    price: PriceView
+    total: MoneyView
+    payment: BookingPayment
+    cancellation_policy: list[TierView]
+    cancellation: SettlementView | None
+    created_at: str
+    updated_at: str
+    version: int
+    links: dict[str, str]
+
+
+class BookingItem(View):
+    """A booking in a list."""
+
+    booking_id: UUID
+    status: BookingStatus
+    reason: str | None
+    hotel_id: UUID
+    room_type_id: UUID
+    rate_plan_id: UUID
+    check_in: str
+    check_out: str
+    rooms: int
+    adults: int
+    children: int
+    total: MoneyView
+    charge: MoneyView | None
+    refund: MoneyView | None
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class BookingsView(View):
+    """Bookings, newest first."""
+
+    items: list[BookingItem]
+    next_cursor: str | None
+
+
+class Cause(View):
+    """What led to an event; ``what`` is None if that is not part of this history (the request itself, for example)."""
+
+    event_id: UUID
+    what: str | None
+
+
+class HistoryItem(View):
+    """One event about a booking: ``what`` happened ``when``, at the instance of ``who``, and ``why``."""
+
+    event_id: UUID
+    what: str
+    when: str
+    recorded_at: str
+    who: str
+    why: str
+    caused_by: Cause | None
+    correlation_id: UUID
+    stream: str
+    version: int
+    details: dict[str, Any]
+
+
+class HistoryView(View):
+    """Every event about a booking, in the order in which they were recorded."""
+
+    items: list[HistoryItem]
+    next_cursor: None
+
+
+class PaymentView(View):
+    """Where the money of a booking stands. ``action_url`` is where a guest who has to act does so (POST)."""
+
+    payment_id: UUID
+    booking_id: UUID
+    status: str
+    amount: MoneyView | None
+    captured: MoneyView | None
+    refunded: MoneyView | None
+    provider: str | None
+    action_url: str | None
+    reason: str | None
+    created_at: str
+    updated_at: str
+    version: int

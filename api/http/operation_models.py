@@ -1,0 +1,150 @@
+"""What operators and machines are answered. See ``views``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from api.http.views import View
+
+
+class ProjectionView(View):
+    """A read model: its live build, how far that is, and what it lags behind by."""
+
+    name: str
+    version: int
+    build: str | None
+    state: str
+    position: dict[str, str]
+    lag_events: int | None
+    lag_seconds: float | None
+    last_error: str | None
+
+
+class ProjectionsView(View):
+    """All read models."""
+
+    items: list[ProjectionView]
+    next_cursor: None
+
+
+class ReplayStarted(View):
+    """A replay that will be carried out."""
+
+    replay_id: UUID
+
+
+class ReplayView(View):
+    """How far a replay is. ``progress`` is from 0 to 1; ``eta_seconds`` None: cannot be said."""
+
+    replay_id: UUID
+    projection: str
+    build: str
+    version: int
+    state: str
+    events_done: int
+    events_total: int
+    progress: float
+    events_per_second: float
+    eta_seconds: float | None
+    created_at: str
+    finished_at: str | None
+    error: str | None
+
+
+class SagaItem(View):
+    """Where one saga stands; times are real ones."""
+
+    saga_id: UUID
+    saga: str
+    subject_id: UUID
+    step: str
+    status: str
+    deadline: str | None
+    started_at: str
+    updated_at: str
+    attempts: int
+    note: str
+    version: int
+    age_seconds: float
+
+
+class SagasView(View):
+    """A page of sagas."""
+
+    items: list[SagaItem]
+    next_cursor: str | None
+
+
+class SagaStep(View):
+    """One event of a saga's stream."""
+
+    at: str
+    what: str
+    details: dict[str, Any]
+
+
+class SagaView(View):
+    """One saga and everything that it has done."""
+
+    saga_id: UUID
+    saga: str
+    subject_id: UUID
+    step: str
+    status: str
+    deadline: str | None
+    started_at: str
+    updated_at: str
+    attempts: int
+    note: str
+    version: int
+    steps: list[SagaStep]
+
+
+class DeadLetterView(View):
+    """What could not be handled. ``behind``: it waits behind one of the same stream that could not."""
+
+    letter_id: UUID
+    consumer: str
+    context: str
+    stream_id: UUID | None
+    position: str | None
+    topic: str
+    error: str
+    attempts: int
+    behind: bool
+    parked_at: str
+    message: dict[str, Any] = Field(default={}, description="only in the letter itself, not in lists")
+    traceback: str = ""
+
+
+class DeadLettersView(View):
+    """Dead letters, oldest first."""
+
+    items: list[DeadLetterView]
+    next_cursor: None
+
+
+class Live(View):
+    """The process answers."""
+
+    status: Literal["up"]
+    version: str
+
+
+class HealthPart(View):
+    """One part of the platform."""
+
+    part: str
+    state: str
+    detail: str
+
+
+class HealthView(View):
+    """Whether the platform can serve; ``parts`` say what is wrong."""
+
+    status: str
+    version: str
+    parts: list[HealthPart]

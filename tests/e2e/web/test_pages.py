@@ -1,0 +1,157 @@
+"""The guests' pages in a real Chromium, on the whole platform."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.e2e.running import RunningPlatform
+from tests.e2e.stories import FIRST_NIGHT, book, offer, open_hotel, registered, stay, until
+from tests.e2e.web.browsing import choose_offer, chromium, guest_page, pay, register
+
+pytestmark = pytest.mark.xdist_group("e2e-embedded")
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def page(browser: Browser, embedded_platform: RunningPlatform) -> AsyncIterator[Page]:
+    async with guest_page(browser, embedded_platform) as opened:
+        yield opened
+
+
+async def hotel_of(platform: RunningPlatform, *, rooms: int = 10) -> dict[str, str]:
+    async with await platform.login("hotelier") as hotelier:
+        return await open_hotel(hotelier, rooms=rooms)
+
+
+async def test_a_guest_searches_books_and_cancels(page: Page, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform)
+    await register(page)
+    await find(page, hotel)
+    await page.get_by_role("link", name=hotel["name"]).click()
+    await expect(page.get_by_text("€200.00", exact=True)).to_be_visible()
+    await expect(page.get_by_text("Free cancellation until")).to_be_visible()
+    await page.get_by_role("link", name="Book").click()
+    await pay(page, "Card that works")
+
+    await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+    await expect(page.get_by_text("Payment received")).to_be_visible()
+    await expect(page.get_by_role("status")).to_have_text(re.compile("Confirmed|^$"))
+    await page.get_by_role("link", name="Cancel booking").click()
+    await expect(page.locator("#refund")).to_have_text("€200.00")
+    await page.get_by_label("Why?").fill("plans changed")
+    await page.get_by_role("button", name="Cancel the booking").click()
+
+    await expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
+    await expect(page.get_by_text("€200.00 go back to you.")).to_be_visible()
+    await page.get_by_role("link", name="← My bookings").click()
+    await expect(page.locator(".booking-card", has_text=hotel["name"])).to_contain_text("€200.00")
+
+
+async def test_three_d_secure_is_approved(page: Page, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform)
+    await register(page)
+    await choose_offer(page, hotel)
+    await pay(page, "Card with 3-D Secure")
+    await expect(page.get_by_role("heading", name="Your bank asks")).to_be_visible()
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+
+
+async def test_three_d_secure_is_declined(page: Page, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform)
+    await register(page)
+    await choose_offer(page, hotel)
+    await pay(page, "Card with 3-D Secure")
+    await page.get_by_role("button", name="Decline").click()
+    await expect(page.get_by_role("heading", name="Not booked")).to_be_visible()
+    await expect(page.get_by_text("The payment was declined.")).to_be_visible()
+
+
+async def test_the_last_room_goes_to_somebody_else(page: Page, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform, rooms=1)
+    await register(page)
+    await choose_offer(page, hotel)
+    async with await registered(embedded_platform) as faster:
+        booked = await book(faster, (await offer(faster, hotel["hotel_id"]))["offer_token"])
+        assert booked.json()["status"] == "confirmed"
+
+        async def nothing_left() -> bool:
+            answer = await faster.get(f"/v1/hotels/{hotel['hotel_id']}/offers", params=stay())
+            return bool(answer.json()["offers"] == [])
+
+        await until(nothing_left)
+    await pay(page, "Card that works")
+    await expect(page.get_by_role("heading", name="Not booked")).to_be_visible()
+    await expect(page.get_by_text("booked by somebody else")).to_be_visible()
+    await page.get_by_role("link", name="See what is free").click()
+    await expect(page.get_by_text("Sold out for these dates.")).to_be_visible()
+
+
+async def test_a_form_that_is_sent_twice_books_once(page: Page, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform)
+    await register(page)
+    await choose_offer(page, hotel)
+    form = await page.locator("form[action^='/book']").evaluate(
+        "form => ({address: form.action, body: new URLSearchParams(new FormData(form)).toString()})"
+    )
+    answers = [
+        await page.request.post(
+            form["address"], data=form["body"], headers={"Content-Type": "application/x-www-form-urlencoded"}
+        )
+        for _ in range(2)
+    ]
+    assert answers[0].url == answers[1].url
+    assert re.search(r"/bookings/[0-9a-f-]{36}$", answers[0].url)
+
+
+async def test_everything_works_without_scripts(browser: Browser, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform)
+    async with guest_page(browser, embedded_platform, javascript=False) as page:
+        await register(page)
+        await choose_offer(page, hotel)
+        await pay(page, "Card that works")
+        await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+        await page.get_by_role("button", name="Log out").click()
+        await expect(page.get_by_role("link", name="Log in")).to_be_visible()
+
+
+async def test_nothing_is_wider_than_a_phone(page: Page, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform)
+    await page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    await register(page)
+    await choose_offer(page, hotel)
+    booking_form = page.url
+    await pay(page, "Card that works")
+    await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+    query = urlencode({name: str(value) for name, value in stay().items()})
+    hotel_page = f"/hotels/{hotel['hotel_id']}?{query}"
+    for address in (page.url, "/", f"/?q={hotel['city']}", hotel_page, booking_form, "/bookings", "/nowhere"):
+        await page.goto(address)
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE["width"], address
+
+
+async def find(page: Page, hotel: dict[str, str]) -> None:
+    """Search for the hotel's city by the form, until the search knows the hotel."""
+    await page.goto("/")
+    await page.get_by_label("Where to?").fill(hotel["city"])
+    await page.get_by_label("Check-in").fill(FIRST_NIGHT.isoformat())
+    await page.get_by_label("Check-out").fill(str(stay()["check_out"]))
+    await page.get_by_role("button", name="Search").click()
+
+    async def found() -> bool:
+        await page.reload()
+        return await page.get_by_role("link", name=hotel["name"]).count() == 1
+
+    await until(found)
