@@ -54,7 +54,7 @@ class PlatformOperations:
         projections: Sequence[Projection],
         stats: Stats,
         clock: Clock,
-        asyncapi: Mapping[str, Any],
+        asyncapi: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._pings = pings
         self._broker = broker
@@ -106,7 +106,7 @@ class PlatformOperations:
 
     def asyncapi(self) -> Mapping[str, Any]:
         """See Operations."""
-        return self._asyncapi
+        return self._asyncapi()
 
     async def _read_model(self, projection: Projection) -> Health:
         builds = await self._builds[projection.service].builds(projection.name)

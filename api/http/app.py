@@ -31,6 +31,7 @@ from api.http.search import get_hotel, search_hotels
 from api.http.settings import HttpSettings
 from api.http.watching import StreamWatch
 from api.platform import Platform
+from api.web.pages import web_plugin
 from domain.booking.events import (
     BookingAwaitingPayment,
     BookingCancelled,
@@ -91,7 +92,7 @@ def create_app(
         lifespan=[watching],
         logging_config=None,
         openapi_config=openapi_config(platform.version),
-        plugins=[PydanticPlugin()],
+        plugins=[PydanticPlugin(), web_plugin()],
         request_class=ApiRequest,
         request_max_body_size=settings.max_body,
         state=State({"platform": platform, "http": settings, "bookings_watch": watch, "new_id": platform.new_id}),

@@ -89,3 +89,9 @@ async def local_operator(platform: Platform) -> TokenPair:
         )
         await platform.accounts.register(account)
     return await platform.tokens.issue(account)
+
+
+def client_of(url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """A client of the API at ``url`` that shows ``token``."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, transport=transport)

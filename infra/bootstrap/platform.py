@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from api.platform import Platform
 from infra.bootstrap.process import COMMANDED, Process, projections_of_all, running_process
 from infra.bootstrap.servers import CONTEXTS, running_servers
 from infra.bootstrap.stores import Stores, migrate_all, open_pools, open_stores
 from infra.clock import SystemClock, new_id
-from infra.messaging.asyncapi import asyncapi_document
 from infra.operations import Ping, PlatformOperations
 from infra.security.offers import FernetOffers
 from infra.security.passwords import Argon2Passwords
@@ -73,21 +74,28 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
 
 
 def _operations(stores: Stores, process: Process) -> PlatformOperations:
-    projections = projections_of_all()
-    feeds = {projection.name: projection.contexts for projection in projections}
     pings: dict[str, Ping] = {f"postgres {context}": _ping_of(stores, context) for context in CONTEXTS}
     pings |= {"documents": stores.documents.ping, "search": stores.search.ping, "redis": stores.redis.ping}
     return PlatformOperations(
         pings=pings,
-        broker=process.connection,
+        broker=process.broker,
         feeds=process.feeds,
         logs=stores.logs,
         builds=stores.builds,
-        projections=projections,
+        projections=projections_of_all(),
         stats=process.stats,
         clock=SystemClock(),
-        asyncapi=asyncapi_document(CONTEXTS, COMMANDED, feeds, version("nightledger")),
+        asyncapi=_asyncapi,
     )
+
+
+@cache
+def _asyncapi() -> Mapping[str, Any]:
+    # The generator loads the client of RabbitMQ; nobody waits for that at the start.
+    from infra.messaging.asyncapi import asyncapi_document  # noqa: PLC0415
+
+    feeds = {projection.name: projection.contexts for projection in projections_of_all()}
+    return asyncapi_document(CONTEXTS, COMMANDED, feeds, version("nightledger"))
 
 
 def _ping_of(stores: Stores, context: str) -> Ping:

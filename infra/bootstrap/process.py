@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -22,11 +22,6 @@ from infra.messaging.command_feed import CommandFeed
 from infra.messaging.delivery import AgainByTimer, CommandDelivery, Dispatch, repeating
 from infra.messaging.feeds import Feeds
 from infra.messaging.log_tail import LogSources
-from infra.messaging.rabbit.commands import AgainByBroker, CommandConsumers
-from infra.messaging.rabbit.connection import RabbitConnection
-from infra.messaging.rabbit.feed_source import BrokerSources
-from infra.messaging.rabbit.relay import Relay
-from infra.messaging.rabbit.rpc import RabbitBus, RpcServer
 from infra.messaging.stats import Stats
 from infra.messaging.timer_loop import TimerLoop
 from projections.booking_facts import BookingFacts
@@ -45,6 +40,9 @@ from sagas.cancellation import CANCELLATION_SAGA
 from sagas.handlers import saga_handlers
 from sagas.runtime import SagaRuntime
 
+if TYPE_CHECKING:
+    from infra.bootstrap.broker import Broker
+
 COMMANDED = ("inventory", "bookings", "payments")
 """Services that sagas send commands to."""
 _BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
@@ -55,14 +53,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What runs. ``connection`` None: there is no broker."""
+    """What runs. ``broker`` None: there is none."""
 
     services: Sequence[str]
     stores: Stores
     bus: CommandBus
     feeds: Feeds
     read_models: ReadModels
-    connection: RabbitConnection | None
+    broker: Broker | None
     stats: Stats
 
 
@@ -95,26 +93,20 @@ async def running_process(
     async with AsyncExitStack() as stack:
         sagas = SagaRuntime((BOOKING_SAGA, CANCELLATION_SAGA), stores.logs["bookings"], clock)
         dispatch = _dispatcher(stores, services, sagas).handle
-        connection = RabbitConnection(rabbitmq_url, fatal, stats) if rabbitmq_url else None
-        if connection:
-            await connection.start()
-            stack.push_async_callback(connection.stop)
-        bus = await _bus(stack, dispatch, services, own, connection, stats)
+        broker = await _broker(stack, rabbitmq_url, fatal, stats)
+        bus = Bus(LocalBus(dispatch, services), await broker.bus(own, dispatch) if broker else None)
         feeds = Feeds(
             stores.logs,
             stores.dead_letters,
             {context: PoolLeadership(stores, context) for context in CONTEXTS},
-            BrokerSources(connection, stores.logs, stats) if connection else LogSources(stores.logs),
+            broker.sources(stores.logs) if broker else LogSources(stores.logs),
             clock,
             new_id,
             stats,
         )
         stack.push_async_callback(feeds.close)
-        parts = _Parts(stack, stores, clock, stats, feeds, connection)
         for service in own:
-            await parts.start_timers_and_commands(service, dispatch)
-        if connection:
-            await parts.start_relays(own)
+            await _Service(stack, stores, clock, stats, feeds, broker).start(service, dispatch)
         if "bookings" in services:
             await feeds.start(sagas, "bookings")
         read_models = ReadModels(
@@ -128,7 +120,7 @@ async def running_process(
         stack.push_async_callback(read_models.close)
         await read_models.open()
         _in_background(stack, read_models.watch(), "watch of the read models", fatal)
-        yield Process(services, stores, bus, feeds, read_models, connection, stats)
+        yield Process(services, stores, bus, feeds, read_models, broker, stats)
 
 
 def _dispatcher(stores: Stores, services: Sequence[str], sagas: SagaRuntime) -> Dispatcher:
@@ -139,28 +131,17 @@ def _dispatcher(stores: Stores, services: Sequence[str], sagas: SagaRuntime) -> 
     return Dispatcher(dependencies, of_services(merge(HANDLERS, saga_handlers(sagas), reports), services))
 
 
-async def _bus(
-    stack: AsyncExitStack,
-    dispatch: Dispatch,
-    services: Sequence[str],
-    own: Sequence[str],
-    connection: RabbitConnection | None,
-    stats: Stats,
-) -> CommandBus:
-    local = LocalBus(dispatch, services)
-    if connection is None:
-        return Bus(local, None)
-    remote = RabbitBus(connection)
-    await remote.start()
-    stack.push_async_callback(remote.stop)
-    server = RpcServer(connection, own, dispatch, stats)
-    await server.start()
-    stack.push_async_callback(server.stop)
-    return Bus(local, remote)
+async def _broker(stack: AsyncExitStack, url: str | None, fatal: Callable[[str], None], stats: Stats) -> Broker | None:
+    if url is None:
+        return None
+    # Loading the client takes a good part of a second, which the embedded default does not need to wait.
+    from infra.bootstrap.broker import Broker  # noqa: PLC0415
+
+    return await stack.enter_async_context(Broker(url, fatal, stats))
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _Service:
     """Starts what each service needs, and sees to it that it is stopped."""
 
     stack: AsyncExitStack
@@ -168,51 +149,30 @@ class _Parts:
     clock: SystemClock
     stats: Stats
     feeds: Feeds
-    connection: RabbitConnection | None
+    broker: Broker | None
 
-    async def start_timers_and_commands(self, service: str, dispatch: Dispatch) -> None:
-        """The timers of a service, and the delivery of what sagas send it."""
+    async def start(self, service: str, dispatch: Dispatch) -> None:
+        """The timers of a service, the delivery of what sagas send it, and the relay of its log."""
         stores, letters = self.stores, self.stores.dead_letters[service]
 
         def wake() -> None:
             timers.wake()
 
-        again = (
-            AgainByBroker(self.connection, service)
-            if self.connection
-            else AgainByTimer(stores.logs[service], self.clock, wake)
-        )
+        again = self.broker.again(service) if self.broker else AgainByTimer(stores.logs[service], self.clock, wake)
         delivery = CommandDelivery(service, dispatch, again, letters, self.clock, self.stats)
         timers = TimerLoop(
             service, stores.timers[service], repeating(dispatch, delivery), letters, self.clock, self.stats
         )
         await timers.start()
         self.stack.push_async_callback(timers.stop)
-        if service not in COMMANDED:
+        if self.broker is None:
+            if service in COMMANDED:
+                await self.feeds.start(CommandFeed(delivery), service)
             return
-        if self.connection is None:
-            await self.feeds.start(CommandFeed(delivery), service)
-            return
-        consumers = CommandConsumers(self.connection, delivery, self.clock)
-        await consumers.start()
-        self.stack.push_async_callback(consumers.stop)
-
-    async def start_relays(self, own: Sequence[str]) -> None:
-        """One relay per log of this process's services."""
-        if self.connection is None:
-            raise ValueError("a relay needs a broker")
-        for context in own:
-            relay = Relay(
-                self.stores.logs[context],
-                self.connection,
-                PoolLeadership(self.stores, context),
-                self.clock,
-                new_id,
-                self.stats,
-                command_services=COMMANDED if context == "bookings" else (),
-            )
-            await relay.start()
-            self.stack.push_async_callback(relay.stop)
+        if service in COMMANDED:
+            await self.broker.consume(delivery, self.clock)
+        commanded = COMMANDED if service == "bookings" else ()
+        await self.broker.relay(stores.logs[service], PoolLeadership(stores, service), self.clock, commanded)
 
 
 def _writers(stores: Stores, services: Sequence[str]) -> list[ProjectionWriter]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import asyncpg
 from redis.asyncio import Redis
@@ -22,13 +23,15 @@ from infra.eventstore.timers import PostgresTimers
 from infra.providers.sandbox import SandboxProvider
 from infra.settings import Settings
 from infra.stores.accounts import PostgresAccounts
-from infra.stores.elasticsearch import ElasticsearchHotels
 from infra.stores.facts import ClickHouseFacts
-from infra.stores.mongo import MongoDocuments
 from infra.stores.pg_documents import PostgresDocuments
 from infra.stores.redis_calendar import RedisCalendars
 from infra.stores.redis_limits import RedisLimiter
 from infra.stores.tantivy_search import TantivyHotels
+
+if TYPE_CHECKING:
+    from infra.stores.elasticsearch import ElasticsearchHotels
+    from infra.stores.mongo import MongoDocuments
 
 CONNECTIONS_PER_POOL = 64
 """Feeds, relays and listeners keep a connection each; what is left serves commands and queries."""
@@ -119,12 +122,17 @@ def _documents(
     settings: Settings, servers: Servers, pools: Mapping[str, asyncpg.Pool]
 ) -> MongoDocuments | PostgresDocuments:
     if servers.mongo:
+        # Loading this client and the next takes seconds, which the embedded default does not need to wait.
+        from infra.stores.mongo import MongoDocuments  # noqa: PLC0415
+
         return MongoDocuments(servers.mongo, settings.namespace)
     return PostgresDocuments(pools["bookings"])
 
 
 def _search(settings: Settings, servers: Servers) -> ElasticsearchHotels | TantivyHotels:
     if servers.elasticsearch:
+        from infra.stores.elasticsearch import ElasticsearchHotels  # noqa: PLC0415
+
         return ElasticsearchHotels(servers.elasticsearch, f"{settings.namespace}-")
     return TantivyHotels(settings.data_dir / "search")
 

@@ -26,7 +26,7 @@ class CommandFeed:
     beside the feed.
     """
 
-    contexts = ("bookings",)
+    contexts: tuple[str, ...] = ("bookings",)
     topics: frozenset[str] | None = frozenset({SagaCommandIssued.topic})
     commits_checkpoint = False
 

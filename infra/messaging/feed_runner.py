@@ -26,7 +26,7 @@ from commands.ports import (
 )
 from infra.messaging.parking import event_letter, follower_letter
 from infra.messaging.progress import FeedState, Progress
-from infra.messaging.retries import FeedRetries
+from infra.messaging.retries import FeedRetries, being_cancelled
 from infra.messaging.sources import Source
 from infra.messaging.stats import Stats
 from infra.messaging.wire import CloudEvent
@@ -77,7 +77,7 @@ class FeedRunner:
     async def run(self) -> None:
         """Follow the source until cancelled. Whatever fails outside of the feed's handler is waited out."""
         failures = 0
-        while True:
+        while not being_cancelled():
             try:
                 await self._resume()
                 while True:

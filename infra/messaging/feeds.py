@@ -14,7 +14,7 @@ from domain.shared.errors import IllegalTransition, NotFound
 from infra.messaging.feed_runner import FeedRunner, Home, Retried
 from infra.messaging.leadership import Leadership
 from infra.messaging.progress import FeedReport, Progress
-from infra.messaging.retries import FeedRetries
+from infra.messaging.retries import FeedRetries, being_cancelled
 from infra.messaging.sources import Sources
 from infra.messaging.stats import Stats
 
@@ -119,7 +119,7 @@ class Feeds:
         """Lead, lose the lead, contend again, until cancelled."""
         leadership = self._leaderships[running.progress.home]
         failures = 0
-        while True:
+        while not being_cancelled():
             try:
                 async with leadership.lead(f"feed {running.feed.name}"):
                     await self._lead(running)

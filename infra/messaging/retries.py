@@ -61,3 +61,13 @@ async def pause_unless(wake: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def being_cancelled() -> bool:
+    """Whether the current task was told to end.
+
+    Libraries swallow a cancellation now and then, and a group of tasks prefers its own errors to it: a loop that
+    outlives failures has to ask.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -12,7 +12,7 @@ import structlog
 from commands.ports import Clock, DeadLetters, DueTimer, Temporary, Timers
 from infra.messaging.delivery import Dispatch
 from infra.messaging.parking import command_letter
-from infra.messaging.retries import FeedRetries, pause_unless
+from infra.messaging.retries import FeedRetries, being_cancelled, pause_unless
 from infra.messaging.stats import Stats
 from infra.messaging.wire import CommandMessage
 
@@ -78,7 +78,7 @@ class TimerLoop:
         waits = FeedRetries()
         failures = 0
         try:
-            while True:
+            while not being_cancelled():
                 try:
                     await self._claim_and_start()
                     failures = 0

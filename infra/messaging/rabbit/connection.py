@@ -16,7 +16,7 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitExchange, RabbitMessa
 
 from commands.ports import Temporary
 from infra.messaging.rabbit.topology import EXCHANGES
-from infra.messaging.retries import pause_unless
+from infra.messaging.retries import being_cancelled, pause_unless
 from infra.messaging.stats import Stats
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class RabbitConnection:
         self._changed = asyncio.Event()
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self.last_error: str | None = None
 
     @property
@@ -101,11 +102,16 @@ class RabbitConnection:
 
     async def start(self) -> None:
         """Begin to connect; does not wait for the broker."""
+        self._stopping = False
         self._task = asyncio.create_task(self._supervise(), name="rabbitmq supervisor")
 
     async def stop(self) -> None:
         """Let running handlers end, then disconnect."""
         if self._task is not None:
+            # Asked first: to cancel in the middle of a call to the broker leaves its channel in disorder.
+            self._stopping = True
+            self._changed.set()
+            await asyncio.wait({self._task}, timeout=ANSWER_SECONDS)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
@@ -185,7 +191,7 @@ class RabbitConnection:
 
     async def _supervise(self) -> None:
         without_consumers = 0
-        while True:
+        while not (self._stopping or being_cancelled()):
             self._changed.clear()
             try:
                 async with asyncio.timeout(RECONCILE_SECONDS):

@@ -16,7 +16,7 @@ from infra.messaging.log_tail import LogTail
 from infra.messaging.parking import describe
 from infra.messaging.rabbit.connection import RabbitConnection, Unroutable
 from infra.messaging.rabbit.topology import COMMANDS, EVENTS, commands_queue
-from infra.messaging.retries import FeedRetries
+from infra.messaging.retries import FeedRetries, being_cancelled
 from infra.messaging.stats import Stats
 from infra.messaging.wire import (
     COMMANDS_CONTENT_TYPE,
@@ -91,7 +91,7 @@ class Relay:
             self._task = None
 
     async def _contend(self) -> None:
-        while True:
+        while not being_cancelled():
             try:
                 async with self._leadership.lead(f"relay {self._context}"):
                     await self._relay()

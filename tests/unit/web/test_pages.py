@@ -67,6 +67,11 @@ async def test_a_search_shows_prices_and_escapes_names(anonymous: httpx.AsyncCli
     assert "stars" not in asked[1], "counts of the other stars"
 
 
+@pytest.mark.parametrize("query", ["stars=5&stars=4", "amenities=pool", "sort=price", "price_max=100", "q=+", "x=1"])
+async def test_every_filter_works_alone(anonymous: httpx.AsyncClient, query: str) -> None:
+    assert "All hotels" in await shown(anonymous, f"/?{query}")
+
+
 async def test_a_refused_search_says_why(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
     api.refusals["GET /v1/hotels"] = problem(400, "invalid-request", "check_in is in the past")
     await anonymous.get("/")
@@ -141,7 +146,7 @@ async def test_a_refused_registration_marks_the_fields(anonymous: httpx.AsyncCli
     api.refusals["POST /v1/auth/register"] = problem(400, "invalid-request", "", email="is no address")
     answer = await sent(anonymous, "/register", {"name": "Ada", "email": "ada", "password": "secret words"})
     assert answer.status_code == 400
-    assert "is no address" in answer.text
+    assert "Is no address." in answer.text
     assert 'value="Ada"' in answer.text
     assert "secret words" not in answer.text
 
@@ -200,7 +205,7 @@ async def test_a_wrong_field_comes_back_marked(guest: httpx.AsyncClient, api: Fa
     api.refusals["POST /v1/bookings"] = problem(400, "invalid-request", "", guest__email="is no address")
     answer = await guest.post(BOOK, data=fields)
     assert answer.status_code == 400
-    assert "is no address" in answer.text
+    assert "Is no address." in answer.text
     assert 'value="tok_declined" required checked' in answer.text
 
 

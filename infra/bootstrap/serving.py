@@ -1,0 +1,159 @@
+"""The platform in this process: served over HTTP, or for as long as one command needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, cast
+
+import asyncpg
+import httpx
+import structlog
+import uvicorn
+import uvloop
+
+from api.cli.host import CannotStart
+from api.demo.seed import Demo
+from api.http.app import create_app
+from api.http.settings import HttpSettings, Limits
+from infra.bootstrap.local import LocalAccess, client_of, local_operator
+from infra.bootstrap.platform import Started, started
+from infra.bootstrap.servers import check_separable, running_servers
+from infra.bootstrap.stores import migrate_all, open_pools
+from infra.embedded.errors import EmbeddedError
+from infra.settings import SERVICES, BadSetting, Settings, check_services
+
+log = structlog.get_logger(__name__)
+_NO_LIMITS = Limits(logins=1_000_000, commands=1_000_000)
+
+
+def serve(settings: Settings, services: tuple[str, ...], *, demo: bool) -> None:
+    """Run ``services`` (none named: all) until SIGINT or SIGTERM. Raises CannotStart."""
+    with _starting():
+        chosen = check_services(services)
+        check_separable(settings, chosen)
+        failure = uvloop.run(_Serving(settings, chosen, demo=demo).run())
+    if failure:
+        raise CannotStart(failure)
+
+
+async def migrated(settings: Settings) -> tuple[str, ...]:
+    """Bring every schema up to date. Raises CannotStart."""
+    with _starting():
+        async with running_servers(settings) as servers, open_pools(servers) as pools:
+            return await migrate_all(pools)
+
+
+@asynccontextmanager
+async def in_this_process(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a platform that runs in this process for as long as the context is entered. Raises CannotStart."""
+    async with AsyncExitStack() as stack:
+        with _starting():
+            running = await stack.enter_async_context(started(settings, SERVICES, _raise_failure))
+        app = create_app(running.platform, HttpSettings(limits=_NO_LIMITS))
+        await stack.enter_async_context(app.lifespan())
+        tokens = await local_operator(running.platform)
+        transport = httpx.ASGITransport(cast("Any", app))  # the two spell the types of ASGI differently
+        yield await stack.enter_async_context(client_of("http://nightledger", tokens.access_token, transport))
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us: after uvicorn has stopped, the stores have to be closed in good order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Serving:
+    """One run of ``nightledger serve``."""
+
+    def __init__(self, settings: Settings, services: tuple[str, ...], *, demo: bool) -> None:
+        self._settings = settings
+        self._services = services
+        self._demo = demo
+        self._stopped = asyncio.Event()
+        self._failure = ""
+
+    async def run(self) -> str:
+        """Run until stopped; returns why it had to stop by itself, empty if it was asked to."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopped.set)
+        async with started(self._settings, self._services, self._fatal) as running:
+            log.info("started", services=list(self._services))
+            if "gateway" in self._services:
+                await self._serve_http(running)
+            else:
+                await self._stopped.wait()
+        return self._failure
+
+    def _fatal(self, reason: str) -> None:
+        self._failure = reason
+        self._stopped.set()
+
+    async def _serve_http(self, running: Started) -> None:
+        settings = self._settings
+        http = HttpSettings() if settings.rate_limits else HttpSettings(limits=_NO_LIMITS)
+        if self._demo:
+            running.operations.starting.add("demo")
+        config = uvicorn.Config(
+            create_app(running.platform, http),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # anybody can write X-Forwarded-For, and limits are per address
+            timeout_graceful_shutdown=5,
+            backlog=2048,
+        )
+        server = _Server(config)
+        url = f"http://{settings.host}:{settings.port}"
+        background = [
+            asyncio.create_task(LocalAccess(settings.data_dir).keep(running.platform, url), name="local access"),
+            *([asyncio.create_task(self._seed(running, url), name="demo")] if self._demo else []),
+        ]
+        for task in background:
+            task.add_done_callback(self._ended)
+        stopping = asyncio.create_task(self._stop(server))
+        try:
+            await server.serve()
+            if not self._stopped.is_set():
+                self._fatal(f"NIGHTLEDGER_PORT: cannot listen on {settings.host}:{settings.port}; is it in use?")
+        finally:
+            for task in (stopping, *background):
+                task.cancel()
+            await asyncio.gather(stopping, *background, return_exceptions=True)
+
+    async def _stop(self, server: uvicorn.Server) -> None:
+        await self._stopped.wait()
+        server.should_exit = True
+
+    async def _seed(self, running: Started, url: str) -> None:
+        demo = Demo(running.platform)
+        async for _ in demo.seed():
+            pass
+        running.operations.starting.discard("demo")
+        print(demo.what_to_try(url), flush=True)  # noqa: T201 - this is what the person at the terminal waits for
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work failed", work=task.get_name(), exc_info=error)
+            self._fatal(f"{task.get_name()}: {error}")
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Turn what can go wrong at the start into one clear line."""
+    try:
+        yield
+    except (BadSetting, EmbeddedError) as error:
+        raise CannotStart(str(error)) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotStart(f"NIGHTLEDGER_POSTGRES_URL: PostgreSQL does not let us in: {error}") from error
+
+
+def _raise_failure(reason: str) -> None:
+    raise RuntimeError(reason)
