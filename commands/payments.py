@@ -43,7 +43,7 @@ from domain.payment.state import PAYMENT, PaymentState
 from domain.shared.errors import DomainError
 from domain.shared.messages import Event
 
-RECONCILE_AFTER_SECONDS = (1, 2, 4, 8, 15, 30, 30, 30)
+RECONCILE_AFTER_SECONDS = (1, 2, 4, 8, 15)
 """Waits before each attempt to learn the outcome of an authorisation; after the last one the payment is declined."""
 
 VOID_AGAIN_AFTER_SECONDS = 300

@@ -32,6 +32,8 @@ from api.web.rendering import STATIC, engine
 from api.web.search_pages import start_page
 from api.web.visitors import PageRequest, Visiting
 
+PAGE = PUBLIC | {"page": True}
+"""``opt`` of the pages' routes: no access token is asked for; pages for guests look for the session's cookie themselves."""
 _A_YEAR = 31_536_000
 
 
@@ -80,13 +82,13 @@ def _pages() -> Router:
         request_class=PageRequest,
         middleware=[Visiting()],
         exception_handlers=EXCEPTION_HANDLERS,
-        opt=PUBLIC,
+        opt=PAGE,
     )
 
 
 def _static_files() -> Router:
     kept = CacheControlHeader(public=True, max_age=_A_YEAR, immutable=True)
-    return create_static_files_router("/static", [STATIC], name="static", cache_control=kept, opt=PUBLIC)
+    return create_static_files_router("/static", [STATIC], name="static", cache_control=kept, opt=PAGE)
 
 
 @asynccontextmanager

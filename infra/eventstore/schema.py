@@ -121,7 +121,58 @@ CREATE TABLE @builds (
 CREATE INDEX builds_replay_idx ON @builds (replay_id);
 """
 
-_MIGRATIONS = (_FIRST,)
+_OPERATING = """
+-- What operators order of feeds (by read model or feed), and how feeds stand in the processes that lead them.
+CREATE TABLE @feed_controls (
+    subject text PRIMARY KEY,
+    paused boolean NOT NULL,
+    by text NOT NULL,
+    why text NOT NULL,
+    at timestamptz NOT NULL
+);
+CREATE TABLE @feed_states (
+    feed text PRIMARY KEY,
+    state text NOT NULL,
+    last_error text,
+    rate double precision NOT NULL,
+    parked bigint NOT NULL,
+    at timestamptz NOT NULL
+);
+
+-- Who ordered what, when and why. Rows are never deleted.
+CREATE TABLE @operator_actions (
+    action_id uuid PRIMARY KEY,
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    target text NOT NULL,
+    why text NOT NULL,
+    outcome json
+);
+CREATE INDEX operator_actions_at_idx ON @operator_actions (at);
+
+ALTER TABLE @dead_letters
+    ADD COLUMN failure_group text NOT NULL DEFAULT '',
+    ADD COLUMN failure_kind text NOT NULL DEFAULT '',
+    ADD COLUMN failure_frame text NOT NULL DEFAULT '',
+    ADD COLUMN last_failed_at timestamptz;
+CREATE INDEX dead_letters_group_idx ON @dead_letters (failure_group);
+CREATE INDEX dead_letters_stream_idx ON @dead_letters (consumer, stream_id);
+
+CREATE TABLE @retry_orders (
+    action_id uuid NOT NULL,
+    letter_id uuid NOT NULL,
+    consumer text NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    claimed_until timestamptz,
+    outcome text,
+    error text,
+    PRIMARY KEY (action_id, letter_id)
+);
+CREATE INDEX retry_orders_open_idx ON @retry_orders (asked_at) WHERE outcome IS NULL;
+"""
+
+_MIGRATIONS = (_FIRST, _OPERATING)
 """Each is run once, in order. What was released is never edited: append."""
 
 

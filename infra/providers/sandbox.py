@@ -30,7 +30,7 @@ from infra.eventstore.sql import in_schema, schema_of
 SILENCE_SECONDS = 0.5
 """How long a caller waits for the answer that does not come."""
 
-SILENT_QUESTIONS = 8
+SILENT_QUESTIONS = 5
 """How many questions about a ``tok_timeout`` get no answer; later ones learn that nothing is reserved.
 
 As many as payments ask before they give the payment up. After that they ask for ever, to be sure that nothing is

@@ -71,7 +71,7 @@ async def choose_offer(page: Page, hotel: dict[str, str]) -> None:
     """Open the hotel for the usual stay and choose its first offer."""
     query = urlencode({name: str(value) for name, value in stay().items()})
     await page.goto(f"/hotels/{hotel['hotel_id']}?{query}")
-    await page.get_by_role("link", name="Book").first.click()
+    await page.get_by_role("link", name="Book Double").first.click()
     await expect(page.get_by_role("heading", name="Your booking")).to_be_visible()
 
 

@@ -41,7 +41,7 @@ async def test_a_guest_searches_books_and_cancels(page: Page, embedded_platform:
     await page.get_by_role("link", name=hotel["name"]).click()
     await expect(page.get_by_text("€200.00", exact=True)).to_be_visible()
     await expect(page.get_by_text("Free cancellation until")).to_be_visible()
-    await page.get_by_role("link", name="Book").click()
+    await page.get_by_role("link", name="Book Double").click()
     await pay(page, "Card that works")
 
     await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()

@@ -37,10 +37,10 @@ SHORT_ON_EXAMPLES = {
 
 
 def handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
-    """Every route with its handler, but for the answers to OPTIONS."""
+    """Every route of the API with its handler, but for the answers to OPTIONS."""
     for route in app.routes:
         for handler in getattr(route, "route_handlers", []):
-            if handler.http_methods != {"OPTIONS"}:
+            if handler.http_methods != {"OPTIONS"} and not handler.opt.get("page"):
                 yield f"{'/'.join(sorted(handler.http_methods))} {route.path}", handler
 
 
