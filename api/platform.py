@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from commands.accounts import Accounts
+from commands.dead_letters import LetterDesk
 from commands.limits import RateLimiter
-from commands.ports import Clock, CommandBus, DeadLetters, EventStore, NewId, Streams
+from commands.operating import ActionLog
+from commands.ports import Clock, CommandBus, EventStore, NewId, Streams
 from commands.security import Offers, Passwords, Tokens
+from projections.audit.audits import Audits
 from projections.builds import BuildRegistry
 from projections.ports import CalendarStore, DocumentStore, SearchStore
 from projections.projection import Projection
@@ -29,7 +32,12 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """How one feed of this process stands. ``lag_events`` counts what it has not handled yet, over all its contexts."""
+    """How one feed stands, in whichever process it runs.
+
+    ``state`` is running, starting, retrying, waiting, failed, paused, or down: nobody runs it. ``last_error`` is the
+    cause of what is wrong. ``lag_events`` counts what it has not handled yet, over all its contexts; ``rate`` is in
+    events per second.
+    """
 
     name: str
     state: str
@@ -37,6 +45,7 @@ class FeedStatus:
     lag_events: int
     lag_seconds: float
     last_error: str | None
+    rate: float = 0.0
 
 
 class Operations(Protocol):
@@ -47,15 +56,15 @@ class Operations(Protocol):
         ...
 
     async def feeds(self) -> Sequence[FeedStatus]:
-        """The live feeds, from their checkpoints (also of other processes)."""
+        """The feeds of read models that are live or being built."""
         ...
 
-    async def pause(self, feed: str) -> None:
-        """Stop a feed until it is resumed, also over restarts. Raises NotFound."""
+    async def pause(self, projection: str, by: str, why: str) -> None:
+        """Stop feeding a read model until it is resumed, also over restarts. Raises NotFound."""
         ...
 
-    async def resume(self, feed: str) -> None:
-        """Let a paused feed go on. Raises NotFound."""
+    async def resume(self, projection: str, by: str, why: str) -> None:
+        """Let a paused read model be fed again. Raises NotFound."""
         ...
 
     def metrics(self) -> bytes:
@@ -69,7 +78,7 @@ class Operations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """One process of the platform.
+    """One process of the platform. What operators order is put on record in ``actions`` first.
 
     ``logs``, ``streams`` and ``dead_letters`` are by context and may be read for all contexts; commands go over
     ``bus``. ``builds`` is by the service that feeds a read model; a replay is asked for by creating a build in state
@@ -86,7 +95,8 @@ class Platform:
     bus: CommandBus
     logs: Mapping[str, EventStore]
     streams: Mapping[str, Streams]
-    dead_letters: Mapping[str, DeadLetters]
+    dead_letters: Mapping[str, LetterDesk]
+    actions: ActionLog
     builds: Mapping[str, BuildRegistry]
     projections: Sequence[Projection]
     documents: DocumentStore
@@ -98,3 +108,4 @@ class Platform:
     offers: Offers
     limiter: RateLimiter
     operations: Operations
+    audits: Audits

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from commands.ports import DeadLetter, DeadLetters
 
+MOST_LETTERS = 10_000
+"""What one action touches at most."""
 LEFT_BEHIND = "left-behind"
 """The group of letters that wait behind a failure which is gone: a retry hands them over."""
 RetryOutcome = Literal["handled", "failed_again", "failed_anew", "waiting", "gone"]
@@ -90,6 +92,13 @@ class OrderedRetry:
     error: str | None = None
 
 
+def summed(retries: Sequence[OrderedRetry]) -> Mapping[str, int]:
+    """How many orders had each outcome; ``pending`` counts those that have none yet."""
+    outcomes = ("handled", "failed_again", "failed_anew", "waiting", "gone")
+    counted = {outcome: sum(retry.outcome == outcome for retry in retries) for outcome in outcomes}
+    return counted | {"pending": sum(retry.outcome is None for retry in retries)}
+
+
 class LetterDesk(DeadLetters, Protocol):
     """The dead letters of one context, for operators.
 
@@ -102,6 +111,10 @@ class LetterDesk(DeadLetters, Protocol):
 
     async def select(self, selection: Selection, limit: int) -> Sequence[DeadLetter]:
         """Oldest first."""
+        ...
+
+    async def letters(self, letter_ids: Sequence[UUID]) -> Sequence[DeadLetter]:
+        """Those of these letters that are still there."""
         ...
 
     async def of_streams(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
@@ -128,6 +141,6 @@ class LetterDesk(DeadLetters, Protocol):
         """Take up orders for these consumers, oldest first. What is not settled within 60 s can be claimed again."""
         ...
 
-    async def settle_retry(self, retry: OrderedRetry) -> None:
-        """Write down what became of one."""
+    async def settle_retries(self, retries: Sequence[OrderedRetry]) -> None:
+        """Write down what became of them."""
         ...

@@ -1,4 +1,4 @@
-"""The ports of those who run the platform: what they order of its feeds, and the record of who ordered what, and why."""
+"""The ports of those who run the platform: what they order of its feeds, and the record of who ordered what and why."""
 
 from __future__ import annotations
 

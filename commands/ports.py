@@ -389,7 +389,10 @@ class DeadLetters(Protocol):
     """The table ``dead_letters`` of one context's store."""
 
     async def park(self, letter: DeadLetter) -> None:
-        """Keep ``letter``; parking the same event for the same consumer again changes nothing but its error."""
+        """Keep ``letter``; parking the same message for the same consumer again changes nothing but its failure.
+
+        And that only if it failed itself: what is ``behind`` never replaces a letter.
+        """
         ...
 
     async def parked_streams(self, consumer: str) -> frozenset[UUID]:
@@ -398,6 +401,10 @@ class DeadLetters(Protocol):
 
     async def list(self, consumer: str | None = None, limit: int = 200) -> Sequence[DeadLetter]:
         """Oldest first."""
+        ...
+
+    async def of_stream(self, consumer: str, context: str, stream_id: UUID) -> Sequence[DeadLetter]:
+        """What is parked of one stream for ``consumer``, in its order."""
         ...
 
     async def get(self, letter_id: UUID) -> DeadLetter | None:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from api.platform import FeedStatus, Health
-from commands.ports import Clock, EventStore, Position
-from infra.messaging.feeds import Feeds
-from infra.messaging.progress import FeedReport
+from commands.operating import FeedControl, FeedControls
+from commands.ports import Clock
+from domain.shared.errors import NotFound
+from infra.feed_board import FeedBoard
 from infra.messaging.stats import Stats
+from infra.metrics import RED_STATES, PlatformCollector, StatsCollector
+from infra.monitor import Monitor, Seen
 from projections.builds import BuildRegistry
 from projections.projection import Projection
 
 PING_SECONDS = 3.0
 Ping = Callable[[], Awaitable[object]]
 """Raises if what it asks does not answer."""
-_RED_STATES = {"failed", "waiting"}
 
 
 class Broker(Protocol):
@@ -41,35 +40,38 @@ class Broker(Protocol):
 
 
 class PlatformOperations:
-    """``Operations`` of one process; read models and their checkpoints are seen of all processes."""
+    """``Operations`` of one process; read models, feeds and what the monitor sees are those of all processes."""
 
     def __init__(
         self,
         *,
         pings: Mapping[str, Ping],
         broker: Broker | None,
-        feeds: Feeds,
-        logs: Mapping[str, EventStore],
+        board: FeedBoard,
+        monitor: Monitor,
         builds: Mapping[str, BuildRegistry],
+        controls: Mapping[str, FeedControls],
         projections: Sequence[Projection],
         stats: Stats,
         clock: Clock,
         asyncapi: Callable[[], Mapping[str, Any]],
     ) -> None:
+        """``controls`` by context, ``builds`` by service."""
         self._pings = pings
         self._broker = broker
-        self._feeds = feeds
-        self._logs = logs
+        self._board = board
+        self._monitor = monitor
         self._builds = builds
+        self._controls = controls
         self._projections = projections
-        self._stats = stats
         self._clock = clock
         self._asyncapi = asyncapi
         self.starting: set[str] = set()
         """What this process still does before it is ready."""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._registry.register(_StatsCollector(stats, feeds))
+        self._registry.register(StatsCollector(stats))
+        self._registry.register(PlatformCollector(monitor))
 
     async def health(self) -> Sequence[Health]:
         """See Operations."""
@@ -79,26 +81,19 @@ class PlatformOperations:
         models = await asyncio.gather(*(self._read_model(projection) for projection in self._projections))
         starting = [Health(part, "down", "is being prepared") for part in sorted(self.starting)]
         broker = [] if self._broker is None else [_broker_health(self._broker)]
-        return [*pinged, *starting, *broker, *models, *(_feed_health(report) for report in self._feeds.reports())]
+        return [*pinged, *starting, *broker, *models, *_seen_health(self._monitor.seen)]
 
     async def feeds(self) -> Sequence[FeedStatus]:
         """See Operations."""
-        reports = {report.name: report for report in self._feeds.reports()}
-        live = [
-            (build.name, projection.service, projection.contexts, projection.topics)
-            for projection in self._projections
-            for build in await self._builds[projection.service].builds(projection.name)
-            if build.state in {"live", "building"}
-        ]
-        return await asyncio.gather(*(self._status(*feed, reports.get(feed[0])) for feed in live))
+        return await self._board.read_models()
 
-    async def pause(self, feed: str) -> None:
+    async def pause(self, projection: str, by: str, why: str) -> None:
         """See Operations."""
-        await self._feeds.pause(feed)
+        await self._order(projection, by, why, paused=True)
 
-    async def resume(self, feed: str) -> None:
+    async def resume(self, projection: str, by: str, why: str) -> None:
         """See Operations."""
-        await self._feeds.resume(feed)
+        await self._order(projection, by, why, paused=False)
 
     def metrics(self) -> bytes:
         """See Operations."""
@@ -108,6 +103,13 @@ class PlatformOperations:
         """See Operations."""
         return self._asyncapi()
 
+    async def _order(self, name: str, by: str, why: str, *, paused: bool) -> None:
+        projection = next((each for each in self._projections if each.name == name), None)
+        if projection is None:
+            known = ", ".join(each.name for each in self._projections)
+            raise NotFound(f"no read model {name[:100]!r}; there are {known}")
+        await self._controls[projection.service].order(FeedControl(name, paused, by, why, self._clock.now()))
+
     async def _read_model(self, projection: Projection) -> Health:
         builds = await self._builds[projection.service].builds(projection.name)
         part = f"read model {projection.name}"
@@ -115,56 +117,6 @@ class PlatformOperations:
             return Health(part, "up")
         failed = next((build for build in builds if build.state == "failed"), None)
         return Health(part, "down", failed.error or "" if failed else "is being built for the first time")
-
-    async def _status(
-        self,
-        name: str,
-        home: str,
-        contexts: Sequence[str],
-        topics: frozenset[str],
-        report: FeedReport | None,
-    ) -> FeedStatus:
-        positions = {context: await self._logs[home].checkpoint(name, context) for context in contexts}
-        behind = [await self._behind(context, position, topics) for context, position in positions.items()]
-        return FeedStatus(
-            name=name,
-            state=report.state if report else "elsewhere",
-            positions={context: str(position) for context, position in positions.items()},
-            lag_events=sum(events for events, _ in behind),
-            lag_seconds=max(seconds for _, seconds in behind),
-            last_error=report.last_error if report and report.state != "running" else None,
-        )
-
-    async def _behind(self, context: str, position: Position, topics: frozenset[str]) -> tuple[int, float]:
-        """How many events of interest are not handled yet, and how old the oldest of them is."""
-        log = self._logs[context]
-        count = await log.count(position, topics)
-        if not count:
-            return 0, 0.0
-        run = await log.read_log(position, 1, topics=topics)
-        if not run.events:
-            return count, 0.0
-        return count, max(dt.timedelta(), self._clock.now() - run.events[0].recorded_at).total_seconds()
-
-
-class _StatsCollector(Collector):
-    """Exports messaging's plain numbers."""
-
-    def __init__(self, stats: Stats, feeds: Feeds) -> None:
-        self._stats = stats
-        self._feeds = feeds
-
-    def collect(self) -> Sequence[Metric]:
-        """One family per name."""
-        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for kind, samples in ((CounterMetricFamily, self._stats.counters), (GaugeMetricFamily, self._stats.gauges)):
-            for (name, labels), value in samples.items():
-                family = families.setdefault(name, kind(f"nightledger_{name}", name, labels=[key for key, _ in labels]))
-                family.add_metric([text for _, text in labels], value)
-        state = GaugeMetricFamily("nightledger_feed_up", "1 while the feed is in order.", labels=["feed", "state"])
-        for report in self._feeds.reports():
-            state.add_metric([report.name, report.state], 0 if report.state in _RED_STATES else 1)
-        return [*families.values(), state]
 
 
 async def _ping(part: str, ping: Ping) -> Health:
@@ -182,9 +134,17 @@ def _broker_health(broker: Broker) -> Health:
     return Health("rabbitmq", "down", broker.last_error or "not everything is consumed yet")
 
 
-def _feed_health(report: FeedReport) -> Health:
-    if report.state in _RED_STATES:
-        return Health(f"feed {report.name}", "degraded", report.last_error or report.state)
-    if report.state == "paused":
-        return Health(f"feed {report.name}", "degraded", "paused by an operator")
-    return Health(f"feed {report.name}", "up")
+def _seen_health(seen: Seen) -> Iterator[Health]:
+    """What serves on although something is wrong with it."""
+    for feed in seen.feeds:
+        red = feed.state in RED_STATES
+        yield Health(f"feed {feed.name}", "degraded" if red else "up", (feed.last_error or feed.state) if red else "")
+    for consumer, count in seen.letters.items():
+        yield Health(f"dead letters of {consumer}", "degraded", f"{count}; see nightledger dead-letters list")
+    for status in ("stuck", "quarantined"):
+        if count := seen.sagas.counts.get(status, 0):
+            yield Health(f"sagas {status}", "degraded", f"{count}; see nightledger sagas list --state {status}")
+    for holder in seen.holders:
+        yield Health("readers of the log", "degraded", f"held back by {holder}; pg_terminate_backend ends it")
+    for part, error in seen.unseen.items():
+        yield Health(f"monitor of {part}", "degraded", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 from uuid import UUID
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.shared.errors import DomainError
 
 BuildState = Literal["building", "live", "failed", "dropped"]
+_NUMBER = re.compile(r"_\d+$")
 
 
 class Build(BaseModel):
@@ -43,6 +45,11 @@ class Build(BaseModel):
         return max(0, self.events_total - self.events_done) / rate
 
 
+def read_model_of(feed: str) -> str:
+    """The read model that a feed fills, if it is named like a build (``hotel_pages_7``), else the feed itself."""
+    return _NUMBER.sub("", feed)
+
+
 class ReplayRunning(DomainError):
     """A replay of this read model is under way; wait for it or stop it first."""
 
@@ -71,3 +78,11 @@ class BuildRegistry(Protocol):
     def only_replay_of(self, projection: str) -> AbstractAsyncContextManager[None]:
         """Hold the right to replay ``projection``; freed when the process dies. Raises ReplayRunning."""
         ...
+
+
+async def ask_for_replay(registry: BuildRegistry, projection: str, version: int, replay_id: UUID) -> Build:
+    """Ask whichever process feeds ``projection`` to rebuild it. Raises ReplayRunning if it is being rebuilt."""
+    async with registry.only_replay_of(projection):
+        if any(build.state == "building" for build in await registry.builds(projection)):
+            raise ReplayRunning(f"a replay of {projection} is under way; wait until it has ended")
+        return await registry.create(projection, version, "building", replay_id)

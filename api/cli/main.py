@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import demo, events, imports, projections
+from api.cli import audit, demo, events, imports, projections
 from api.cli.host import CannotStart, Host, ServeOptions
 from api.cli.output import fail, out
 
@@ -52,4 +52,5 @@ def command_line(host: Host, version: str) -> typer.Typer:
     imports.add_to(app, host)
     projections.add_to(app, host)
     events.add_to(app, host)
+    audit.add_to(app, host)
     return app

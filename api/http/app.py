@@ -12,21 +12,25 @@ from litestar.types import ControllerRouterHandler
 
 from api.http.accounts import keys_router, login_router, me_router
 from api.http.analytics import analytics_router
+from api.http.audits import audits_router
 from api.http.availability import get_availability
 from api.http.booking_events import booking_events_router
 from api.http.bookings import bookings_router
 from api.http.cancellation_quotes import cancellation_quotes_router
+from api.http.dead_letters import dead_letters_router
 from api.http.health import health_router
 from api.http.hotels import WRITERS
 from api.http.imports import imports_router
 from api.http.logs import logs_router
 from api.http.offers import get_offers
+from api.http.on_record import actions_router
 from api.http.openapi import machines_router, openapi_config
 from api.http.operations import operations_router
 from api.http.payments import payments_router
 from api.http.problems import EXCEPTION_HANDLERS
 from api.http.request_ids import add_headers
 from api.http.requests import ApiRequest
+from api.http.sagas import sagas_router
 from api.http.search import get_hotel, search_hotels
 from api.http.settings import HttpSettings
 from api.http.watching import StreamWatch
@@ -52,6 +56,10 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     payments_router,
     analytics_router,
     operations_router,
+    audits_router,
+    sagas_router,
+    dead_letters_router,
+    actions_router,
     logs_router,
     imports_router,
     health_router,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import Field
-
+from api.http.booking_models import HistoryItem
 from api.http.views import View
 
 
@@ -21,6 +20,7 @@ class ProjectionView(View):
     lag_events: int | None
     lag_seconds: float | None
     last_error: str | None
+    events_per_second: float | None
 
 
 class ProjectionsView(View):
@@ -28,6 +28,14 @@ class ProjectionsView(View):
 
     items: list[ProjectionView]
     next_cursor: None
+
+
+class ProjectionOrdered(View):
+    """What was ordered of a read model; the list tells when it has taken effect."""
+
+    name: str
+    state: Literal["paused", "resumed"]
+    action_id: UUID
 
 
 class ReplayStarted(View):
@@ -86,8 +94,17 @@ class SagaStep(View):
     details: dict[str, Any]
 
 
+class SagaOrdered(View):
+    """Where a saga is after an operator's order."""
+
+    saga_id: UUID
+    step: str
+    status: str
+    action_id: UUID
+
+
 class SagaView(View):
-    """One saga and everything that it has done."""
+    """One saga and everything that it has done; ``timeline`` is the story of its booking across all services."""
 
     saga_id: UUID
     saga: str
@@ -100,31 +117,9 @@ class SagaView(View):
     attempts: int
     note: str
     version: int
+    age_seconds: float
     steps: list[SagaStep]
-
-
-class DeadLetterView(View):
-    """What could not be handled. ``behind``: it waits behind one of the same stream that could not."""
-
-    letter_id: UUID
-    consumer: str
-    context: str
-    stream_id: UUID | None
-    position: str | None
-    topic: str
-    error: str
-    attempts: int
-    behind: bool
-    parked_at: str
-    message: dict[str, Any] = Field(default={}, description="only in the letter itself, not in lists")
-    traceback: str = ""
-
-
-class DeadLettersView(View):
-    """Dead letters, oldest first."""
-
-    items: list[DeadLetterView]
-    next_cursor: None
+    timeline: list[HistoryItem]
 
 
 class Live(View):

@@ -1,35 +1,28 @@
-"""What operators see and do: read models and their replays, sagas, dead letters."""
+"""What operators see of read models, and do with them: replay, pause, resume."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody
 
-from api.http.operation_models import (
-    DeadLettersView,
-    DeadLetterView,
-    ProjectionsView,
-    ReplayStarted,
-    ReplayView,
-    SagasView,
-    SagaView,
-)
+from api.http.on_record import Order, on_record
+from api.http.operation_models import ProjectionOrdered, ProjectionsView, ReplayStarted, ReplayView
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
 from api.http.views import spec, utc
 from api.platform import FeedStatus
-from commands.ports import DeadLetter
 from domain.shared.errors import NotFound
 from projections.builds import Build, ReplayRunning
 from projections.projection import Projection
-from projections.saga_pages import SagaListing, SagaPages, list_sagas
 
 Json = Response[dict[str, Any]]
+_RED = frozenset({"paused", "failed", "down"})
+"""States of a feed in which its read model falls behind until somebody does something."""
 
 
 @get("/projections", responses={200: spec(ProjectionsView, description="All read models.")})
@@ -54,10 +47,13 @@ async def replay_projection(request: ApiRequest, name: FromPath[str]) -> Json:
             f"no read model {name[:100]!r}; there are {', '.join(each.name for each in platform.projections)}"
         )
     registry = platform.builds[projection.service]
-    async with registry.only_replay_of(name):
+    async with on_record(request, "projections.replay", name, "") as record, registry.only_replay_of(name):
         if any(build.state == "building" for build in await registry.builds(name)):
             raise ReplayRunning(f"a replay of {name} is under way; wait until it has ended")
         build = await registry.create(name, projection.version, "building", platform.new_id())
+        record.outcome = {"replay_id": str(build.replay_id)}
+    # What was paused because it was wrong is put right, and goes on.
+    await platform.operations.resume(name, f"user:{request.principal.account_id}", "it is rebuilt")
     headers = {"Location": f"/v1/ops/replays/{build.replay_id}"}
     return Response({"replay_id": str(build.replay_id)}, status_code=202, headers=headers)
 
@@ -73,58 +69,30 @@ async def get_replay(request: ApiRequest, replay_id: FromPath[UUID]) -> Json:
     return Response(_replay(request, build))
 
 
-@get("/sagas", responses={200: spec(SagasView, description="Those first that have waited longest.")})
-async def get_sagas(
-    request: ApiRequest,
-    listing: Annotated[SagaListing | None, QueryParameter(name="state")] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, QueryParameter(max_length=2_000)] = None,
-) -> Json:
-    """Sagas by state; a stuck one is running although its deadline is long over."""
-    platform = request.platform
-    page = await list_sagas(platform.documents, listing, now=platform.clock.now(), limit=limit, cursor=cursor)
-    return Response({"items": list(page.items), "next_cursor": page.next_cursor})
+@post(
+    "/projections/{name:str}/pause",
+    status_code=200,
+    responses={200: spec(ProjectionOrdered, description="It stops within a second, in whichever process.")},
+)
+async def pause_projection(request: ApiRequest, name: FromPath[str], data: JSONBody[Order | None] = None) -> Json:
+    """Stop feeding a read model until it is resumed, also over restarts; it serves on, and its events wait."""
+    why = data.why if data else ""
+    async with on_record(request, "projections.pause", name[:100], why) as record:
+        await request.platform.operations.pause(name, f"user:{request.principal.account_id}", why)
+    return Response({"name": name, "state": "paused", "action_id": str(record.action_id)})
 
 
-@get("/sagas/{saga_id:uuid}", responses={200: spec(SagaView, description="The saga.")})
-async def get_saga(request: ApiRequest, saga_id: FromPath[UUID]) -> Json:
-    """One saga, with every step that it has taken."""
-    recorded = await request.platform.logs["bookings"].read_stream(saga_id)
-    projection, page = SagaPages(), None
-    for each in recorded:
-        if isinstance(each.event, projection.takes):
-            page = projection.apply(page, each)
-    if page is None:
-        raise NotFound(f"there is no saga {saga_id}")
-    steps = [
-        {"at": utc(each.recorded_at), "what": each.event.topic, "details": each.event.model_dump(mode="json")}
-        for each in recorded
-    ]
-    return Response(page | {"steps": steps})
-
-
-@get("/dead-letters", responses={200: spec(DeadLettersView, description="Oldest first.")})
-async def list_dead_letters(
-    request: ApiRequest,
-    consumer: Annotated[str | None, QueryParameter(max_length=200)] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-) -> Json:
-    """What could not be handled, in all contexts, without its content."""
-    tables = request.platform.dead_letters.values()
-    found = await asyncio.gather(*(table.list(consumer, limit) for table in tables))
-    letters = sorted((letter for some in found for letter in some), key=lambda letter: letter.parked_at)[:limit]
-    return Response({"items": [_letter(letter) for letter in letters], "next_cursor": None})
-
-
-@get("/dead-letters/{letter_id:uuid}", responses={200: spec(DeadLetterView, description="The letter.")})
-async def get_dead_letter(request: ApiRequest, letter_id: FromPath[UUID]) -> Json:
-    """One dead letter with its message and traceback."""
-    tables = request.platform.dead_letters.values()
-    found = await asyncio.gather(*(table.get(letter_id) for table in tables))
-    letter = next((letter for letter in found if letter is not None), None)
-    if letter is None:
-        raise NotFound(f"there is no dead letter {letter_id}")
-    return Response(_letter(letter) | {"message": letter.message, "traceback": letter.traceback})
+@post(
+    "/projections/{name:str}/resume",
+    status_code=200,
+    responses={200: spec(ProjectionOrdered, description="It goes on within a second, in whichever process.")},
+)
+async def resume_projection(request: ApiRequest, name: FromPath[str], data: JSONBody[Order | None] = None) -> Json:
+    """Let a paused read model be fed again; no error if it is not paused."""
+    why = data.why if data else ""
+    async with on_record(request, "projections.resume", name[:100], why) as record:
+        await request.platform.operations.resume(name, f"user:{request.principal.account_id}", why)
+    return Response({"name": name, "state": "resumed", "action_id": str(record.action_id)})
 
 
 async def _projection(request: ApiRequest, projection: Projection, feeds: dict[str, FeedStatus]) -> dict[str, Any]:
@@ -140,13 +108,14 @@ async def _projection(request: ApiRequest, projection: Projection, feeds: dict[s
         "lag_events": feed.lag_events if feed else None,
         "lag_seconds": feed.lag_seconds if feed else None,
         "last_error": _last_error(builds, feed),
+        "events_per_second": round(feed.rate, 1) if feed else None,
     }
 
 
 def _state(builds: Sequence[Build], live: Build | None, feed: FeedStatus | None) -> str:
     """``live`` while readers are served and nothing is wrong with the feed; else what is wrong, or ``building``."""
     if live is not None:
-        return feed.state if feed is not None and feed.state in {"paused", "failed"} else "live"
+        return feed.state if feed is not None and feed.state in _RED else "live"
     return builds[0].state if builds else "missing"
 
 
@@ -176,21 +145,6 @@ def _replay(request: ApiRequest, build: Build) -> dict[str, Any]:
     }
 
 
-def _letter(letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "letter_id": str(letter.letter_id),
-        "consumer": letter.consumer,
-        "context": letter.context,
-        "stream_id": str(letter.stream_id) if letter.stream_id else None,
-        "position": str(letter.position) if letter.position else None,
-        "topic": letter.topic,
-        "error": letter.error,
-        "attempts": letter.attempts,
-        "behind": letter.behind,
-        "parked_at": utc(letter.parked_at),
-    }
-
-
 operations_router = Router(
     "/v1/ops",
     guards=access(*STAFF),
@@ -200,9 +154,7 @@ operations_router = Router(
         list_projections,
         replay_projection,
         get_replay,
-        get_sagas,
-        get_saga,
-        list_dead_letters,
-        get_dead_letter,
+        pause_projection,
+        resume_projection,
     ],
 )

@@ -31,6 +31,10 @@ PAYMENTS = {
 _REFUSED, _OVER, _UNAUTHENTICATED = range(400, 500), 409, 401
 _FIELDS = ("name", "email", "phone")
 _OFFER_OVER = frozenset({"offer-expired", "offer-invalid"})
+_SENT_BEFORE = (
+    "This form has been sent before, with other details: that booking is among your bookings. "
+    "Send it again only if you want another one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +113,19 @@ async def _form(
 
 
 async def _refused(request: PageRequest, fields: dict[str, str], error: ApiProblem) -> Page:
-    """The form again with what is wrong, or a page that says that the offer is over."""
+    """The form again with what is wrong, or a page that says that the offer is over.
+
+    A form that was sent a second time while the first is on its way leads to the list, where its booking will be.
+    """
     if error.status not in _REFUSED or error.status == _UNAUTHENTICATED:
         raise error
+    if error.name == "request-in-flight":
+        return see("/bookings")
     choice = await _choice(request)
     if error.name in _OFFER_OVER:
         return page(request, "offer_over.html", _OVER, hotel=choice.hotel, trip=choice.trip, again=request.address)
+    if error.name == "idempotency-mismatch":
+        error = ApiProblem(error.status, error.name, _SENT_BEFORE)
     known = {name: fields.get(name, "") for name in (*_FIELDS, "payment")}
     return await _form(request, choice, known, error)
 

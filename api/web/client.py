@@ -61,7 +61,7 @@ class Api:
 
     async def post(self, path: str, content: Mapping[str, Any], token: str | None = None, **headers: str) -> Answer:
         """Send JSON; header names are written with underscores. An answer without a body is empty."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = {name.replace("_", "-"): value.encode() for name, value in headers.items()}
         return await self._call("POST", path, token, json=content, headers=named)
 
     async def refreshed(self, refresh_token: str) -> Answer | None:
@@ -71,7 +71,7 @@ class Api:
         return None if answer.is_client_error else _content(answer)
 
     async def _call(self, method: str, path: str, token: str | None, **options: Any) -> Answer:
-        headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
+        headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}".encode()} if token else {})
         return _content(await self._send(method, path, headers=headers, **options))
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from litestar import Litestar, Router
+from litestar import Litestar, Response, Router, get
 from litestar.config.app import AppConfig
-from litestar.datastructures import CacheControlHeader
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.exceptions.responses import create_exception_response
+from litestar.params import FromPath
 from litestar.plugins import InitPlugin
-from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 from api.http.security import PUBLIC
@@ -28,13 +27,13 @@ from api.web.booking_pages import (
 from api.web.client import Backstage, in_process_client
 from api.web.errors import EXCEPTION_HANDLERS, or_page
 from api.web.hotel_pages import hotel_page
-from api.web.rendering import STATIC, engine
+from api.web.rendering import engine, static_files
 from api.web.search_pages import start_page
 from api.web.visitors import PageRequest, Visiting
 
 PAGE = PUBLIC | {"page": True}
-"""``opt`` of the pages' routes: no access token is asked for; pages for guests look for the session's cookie themselves."""
-_A_YEAR = 31_536_000
+"""``opt`` of the pages' routes. Those for guests look for the cookie of a session themselves."""
+_KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
 class WebPages(InitPlugin):
@@ -43,7 +42,7 @@ class WebPages(InitPlugin):
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """See InitPlugin. Must come after the exception handlers of the API, which answer everybody but browsers."""
         app_config.template_config = TemplateConfig(instance=engine())
-        app_config.route_handlers.extend([_pages(), _static_files()])
+        app_config.route_handlers.extend([_pages(), static_file])
         app_config.lifespan.append(_client)
         handlers = dict(app_config.exception_handlers)
         for kind in (NotFoundException, MethodNotAllowedException):
@@ -86,9 +85,14 @@ def _pages() -> Router:
     )
 
 
-def _static_files() -> Router:
-    kept = CacheControlHeader(public=True, max_age=_A_YEAR, immutable=True)
-    return create_static_files_router("/static", [STATIC], name="static", cache_control=kept, opt=PAGE)
+@get("/static/{name:str}", include_in_schema=False, opt=PAGE)
+async def static_file(name: FromPath[str]) -> Response[bytes]:
+    """A style sheet, script or icon; browsers keep it for ever, because its address changes with it."""
+    content = static_files().get(name)
+    if content is None:
+        raise NotFoundException
+    kind = _KINDS[name.rpartition(".")[2]]
+    return Response(content, media_type=kind, headers={"Cache-Control": "public, max-age=31536000, immutable"})
 
 
 @asynccontextmanager

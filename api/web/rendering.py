@@ -39,9 +39,15 @@ def engine() -> JinjaTemplateEngine:
 
 
 @cache
+def static_files() -> dict[str, bytes]:
+    """What is served beside the pages, by name."""
+    return {file.name: file.read_bytes() for file in STATIC.iterdir()}
+
+
+@cache
 def static_address(name: str) -> str:
     """Where a static file is found; the address changes with the content, so browsers may keep it for ever."""
-    digest = hashlib.blake2b((STATIC / name).read_bytes(), digest_size=6).hexdigest()
+    digest = hashlib.blake2b(static_files()[name], digest_size=6).hexdigest()
     return f"/static/{name}?v={digest}"
 
 

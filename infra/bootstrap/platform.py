@@ -10,15 +10,22 @@ from importlib.metadata import version
 from typing import Any
 
 from api.platform import Platform
-from infra.bootstrap.process import COMMANDED, Process, projections_of_all, running_process
+from infra.bootstrap.process import COMMANDED, Process, in_background, projections_of_all, running_process
 from infra.bootstrap.servers import CONTEXTS, running_servers
 from infra.bootstrap.stores import Stores, migrate_all, open_pools, open_stores
 from infra.clock import SystemClock, new_id
+from infra.eventstore.audits import PostgresAudits
+from infra.feed_board import FeedBoard
+from infra.monitor import Monitor
 from infra.operations import Ping, PlatformOperations
 from infra.security.offers import FernetOffers
 from infra.security.passwords import Argon2Passwords
 from infra.security.tokens import TokenService
 from infra.settings import Settings
+from projections.audit.auditor import Audited, Auditor
+from projections.audit.audits import Audits
+from projections.hotel_search import HotelSearch
+from projections.projection import DocumentProjection
 
 Fatal = Callable[[str], None]
 """Told what makes going on pointless."""
@@ -42,8 +49,20 @@ async def started(settings: Settings, services: Sequence[str], fatal: Fatal) -> 
         with_facts = "analytics" in services
         stores = await stack.enter_async_context(open_stores(settings, servers, pools, with_facts=with_facts))
         process = await stack.enter_async_context(running_process(stores, services, servers.rabbitmq, fatal))
-        operations = _operations(stores, process)
-        yield Started(_platform(settings, stores, process, operations), operations)
+        board = _board(stores, process)
+        monitor = Monitor(
+            board=board,
+            desks=stores.dead_letters,
+            documents=stores.documents,
+            pools=tuple(dict.fromkeys(pools.values())),
+            clock=SystemClock(),
+        )
+        if "gateway" in services:
+            in_background(stack, monitor.watch(), "monitor", fatal)
+        operations = _operations(stores, process, board, monitor)
+        platform = _platform(settings, stores, process, operations)
+        stack.push_async_callback(platform.audits.close)
+        yield Started(platform, operations)
 
 
 def _platform(settings: Settings, stores: Stores, process: Process, operations: PlatformOperations) -> Platform:
@@ -59,6 +78,7 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
         logs=stores.logs,
         streams=stores.streams,
         dead_letters=stores.dead_letters,
+        actions=stores.actions,
         builds=stores.builds,
         projections=projections_of_all(),
         documents=stores.documents,
@@ -70,18 +90,47 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
         offers=FernetOffers(stores.accounts, clock, new_id),
         limiter=stores.limiter,
         operations=operations,
+        audits=_audits(stores, process),
     )
 
 
-def _operations(stores: Stores, process: Process) -> PlatformOperations:
+def _audits(stores: Stores, process: Process) -> Audits:
+    clock, projections = SystemClock(), projections_of_all()
+    documents = [each.name for each in projections if isinstance(each, DocumentProjection)]
+    audited = Audited(
+        logs=stores.logs,
+        projections=projections,
+        stores=dict.fromkeys(documents, stores.documents) | {HotelSearch.name: stores.search},
+        calendars=stores.calendars,
+        builds=stores.builds,
+        bus=process.bus,
+    )
+    records = PostgresAudits(stores.pools["analytics"], "analytics")
+    return Audits(Auditor(audited, clock, new_id), records, projections, stores.builds, clock, new_id)
+
+
+def _board(stores: Stores, process: Process) -> FeedBoard:
+    return FeedBoard(
+        logs=stores.logs,
+        builds=stores.builds,
+        controls=stores.controls,
+        projections=projections_of_all(),
+        feeds=process.followed,
+        relays=CONTEXTS if process.broker else (),
+        clock=SystemClock(),
+    )
+
+
+def _operations(stores: Stores, process: Process, board: FeedBoard, monitor: Monitor) -> PlatformOperations:
     pings: dict[str, Ping] = {f"postgres {context}": _ping_of(stores, context) for context in CONTEXTS}
     pings |= {"documents": stores.documents.ping, "search": stores.search.ping, "redis": stores.redis.ping}
     return PlatformOperations(
         pings=pings,
         broker=process.broker,
-        feeds=process.feeds,
-        logs=stores.logs,
+        board=board,
+        monitor=monitor,
         builds=stores.builds,
+        controls=stores.controls,
         projections=projections_of_all(),
         stats=process.stats,
         clock=SystemClock(),

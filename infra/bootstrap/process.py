@@ -17,13 +17,18 @@ from infra.bootstrap.servers import CONTEXTS
 from infra.bootstrap.stores import Stores
 from infra.clock import SystemClock, new_id
 from infra.eventstore.leadership import leader_lock
+from infra.feed_board import Followed
 from infra.messaging.bus import Bus, LocalBus
 from infra.messaging.command_feed import CommandFeed
+from infra.messaging.counting import counted
 from infra.messaging.delivery import AgainByTimer, CommandDelivery, Dispatch, repeating
 from infra.messaging.feeds import Feeds
+from infra.messaging.letter_retries import LetterRetries
 from infra.messaging.log_tail import LogSources
+from infra.messaging.parking import consumer_of
 from infra.messaging.stats import Stats
 from infra.messaging.timer_loop import TimerLoop
+from projections.audit.facts import fact_digest_handlers
 from projections.booking_facts import BookingFacts
 from projections.booking_pages import BookingPages
 from projections.calendars import Calendars
@@ -62,6 +67,8 @@ class Process:
     read_models: ReadModels
     broker: Broker | None
     stats: Stats
+    followed: Sequence[Followed]
+    """The feeds that fill no read model, whichever process runs them."""
 
 
 def projections_of_all() -> tuple[Projection, ...]:
@@ -88,11 +95,11 @@ async def running_process(
     stores: Stores, services: Sequence[str], rabbitmq_url: str | None, fatal: Callable[[str], None]
 ) -> AsyncIterator[Process]:
     """Run ``services`` for as long as the context is entered; ``fatal`` is told what makes going on pointless."""
-    clock, stats = SystemClock(), Stats()
+    clock, stats = SystemClock(), stores.stats
     own = tuple(context for context in CONTEXTS if context in services)
     async with AsyncExitStack() as stack:
         sagas = SagaRuntime((BOOKING_SAGA, CANCELLATION_SAGA), stores.logs["bookings"], clock)
-        dispatch = _dispatcher(stores, services, sagas).handle
+        dispatch = counted(_dispatcher(stores, services, sagas).handle, stats)
         broker = await _broker(stack, rabbitmq_url, fatal, stats)
         bus = Bus(LocalBus(dispatch, services), await broker.bus(own, dispatch) if broker else None)
         feeds = Feeds(
@@ -103,10 +110,11 @@ async def running_process(
             clock,
             new_id,
             stats,
+            controls=stores.controls,
         )
         stack.push_async_callback(feeds.close)
-        for service in own:
-            await _Service(stack, stores, clock, stats, feeds, broker).start(service, dispatch)
+        starter = _Service(stack, stores, clock, stats, feeds, broker)
+        deliveries = {service: await starter.start(service, dispatch) for service in own}
         if "bookings" in services:
             await feeds.start(sagas, "bookings")
         read_models = ReadModels(
@@ -119,16 +127,29 @@ async def running_process(
         )
         stack.push_async_callback(read_models.close)
         await read_models.open()
-        _in_background(stack, read_models.watch(), "watch of the read models", fatal)
-        yield Process(services, stores, bus, feeds, read_models, broker, stats)
+        in_background(stack, read_models.watch(), "watch of the read models", fatal)
+        in_background(stack, feeds.watch(), "watch of the feeds", fatal)
+        retries = LetterRetries(stores.dead_letters, feeds, deliveries)
+        in_background(stack, retries.watch(), "watch of ordered retries", fatal)
+        yield Process(services, stores, bus, feeds, read_models, broker, stats, _followed(sagas, broker))
+
+
+def _followed(sagas: SagaRuntime, broker: Broker | None) -> Sequence[Followed]:
+    runtime = Followed(sagas.name, "bookings", sagas.contexts, sagas.topics)
+    if broker is not None:
+        return (runtime,)
+    commands = [Followed(consumer_of(each), each, CommandFeed.contexts, CommandFeed.topics) for each in COMMANDED]
+    return (runtime, *commands)
 
 
 def _dispatcher(stores: Stores, services: Sequence[str], sagas: SagaRuntime) -> Dispatcher:
     dependencies = Dependencies(
         streams=stores.streams, clock=SystemClock(), new_id=new_id, providers={"sandbox": stores.sandbox}
     )
-    reports: Handlers = report_handlers(stores.facts) if stores.facts is not None else {}
-    return Dispatcher(dependencies, of_services(merge(HANDLERS, saga_handlers(sagas), reports), services))
+    facts: Handlers = {}
+    if stores.facts is not None:
+        facts = merge(report_handlers(stores.facts), fact_digest_handlers(stores.facts, BookingFacts.tables))
+    return Dispatcher(dependencies, of_services(merge(HANDLERS, saga_handlers(sagas), facts), services))
 
 
 async def _broker(stack: AsyncExitStack, url: str | None, fatal: Callable[[str], None], stats: Stats) -> Broker | None:
@@ -151,8 +172,8 @@ class _Service:
     feeds: Feeds
     broker: Broker | None
 
-    async def start(self, service: str, dispatch: Dispatch) -> None:
-        """The timers of a service, the delivery of what sagas send it, and the relay of its log."""
+    async def start(self, service: str, dispatch: Dispatch) -> CommandDelivery:
+        """The timers of a service, the delivery of what sagas send it (returned), and the relay of its log."""
         stores, letters = self.stores, self.stores.dead_letters[service]
 
         def wake() -> None:
@@ -168,11 +189,12 @@ class _Service:
         if self.broker is None:
             if service in COMMANDED:
                 await self.feeds.start(CommandFeed(delivery), service)
-            return
+            return delivery
         if service in COMMANDED:
             await self.broker.consume(delivery, self.clock)
         commanded = COMMANDED if service == "bookings" else ()
         await self.broker.relay(stores.logs[service], PoolLeadership(stores, service), self.clock, commanded)
+        return delivery
 
 
 def _writers(stores: Stores, services: Sequence[str]) -> list[ProjectionWriter]:
@@ -189,7 +211,7 @@ def _writers(stores: Stores, services: Sequence[str]) -> list[ProjectionWriter]:
     return [writer for writer in writers if writer.projection.service in services]
 
 
-def _in_background(
+def in_background(
     stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str, fatal: Callable[[str], None]
 ) -> None:
     """Run ``work``, which never ends by itself, until the stack is closed."""

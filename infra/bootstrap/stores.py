@@ -14,12 +14,15 @@ from redis.asyncio import Redis
 from domain.shared import topics
 from infra.bootstrap.servers import CONTEXTS, Servers
 from infra.eventstore.builds import PostgresBuilds
-from infra.eventstore.dead_letters import PostgresDeadLetters
+from infra.eventstore.group_commit import Observe
+from infra.eventstore.letter_desk import PostgresLetterDesk
+from infra.eventstore.operating import PostgresActionLog, PostgresFeedControls
 from infra.eventstore.pool import create_pool
 from infra.eventstore.schema import migrate
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.streams import AggregateStreams
 from infra.eventstore.timers import PostgresTimers
+from infra.messaging.stats import SIZES, Stats
 from infra.providers.sandbox import SandboxProvider
 from infra.settings import Settings
 from infra.stores.accounts import PostgresAccounts
@@ -45,7 +48,10 @@ class Stores:
     logs: Mapping[str, PostgresEventStore]
     streams: Mapping[str, AggregateStreams]
     timers: Mapping[str, PostgresTimers]
-    dead_letters: Mapping[str, PostgresDeadLetters]
+    dead_letters: Mapping[str, PostgresLetterDesk]
+    controls: Mapping[str, PostgresFeedControls]
+    actions: PostgresActionLog
+    stats: Stats
     builds: Mapping[str, PostgresBuilds]
     documents: MongoDocuments | PostgresDocuments
     search: ElasticsearchHotels | TantivyHotels
@@ -84,7 +90,8 @@ async def open_stores(
 ) -> AsyncIterator[Stores]:
     """Open adapters on ``servers``; ``with_facts``: this process owns the embedded analytics engine if there is one."""
     async with AsyncExitStack() as stack:
-        logs = {context: PostgresEventStore(pools[context], context) for context in CONTEXTS}
+        stats = Stats()
+        logs = {context: PostgresEventStore(pools[context], context, _observe(stats, context)) for context in CONTEXTS}
         for log in logs.values():
             await stack.enter_async_context(log)
         streams = {context: AggregateStreams(log) for context, log in logs.items()}
@@ -105,7 +112,10 @@ async def open_stores(
             logs=logs,
             streams=streams,
             timers={context: PostgresTimers(pools[context], context) for context in CONTEXTS},
-            dead_letters={context: PostgresDeadLetters(pools[context], context) for context in CONTEXTS},
+            dead_letters={context: PostgresLetterDesk(pools[context], context) for context in CONTEXTS},
+            controls={context: PostgresFeedControls(pools[context], context) for context in CONTEXTS},
+            actions=PostgresActionLog(pools["users"], "users"),
+            stats=stats,
             builds={context: PostgresBuilds(pools[context], context) for context in CONTEXTS},
             documents=documents,
             search=search,
@@ -116,6 +126,16 @@ async def open_stores(
             accounts=PostgresAccounts(pools["users"]),
             sandbox=SandboxProvider(pools["payments"]),
         )
+
+
+def _observe(stats: Stats, context: str) -> Observe:
+    def observe(commits: int, events: int, seconds: float) -> None:
+        stats.observe("append_seconds", seconds, context=context)
+        stats.observe("append_batch_commits", commits, SIZES, context=context)
+        if events:
+            stats.observe("append_batch_events", events, SIZES, context=context)
+
+    return observe
 
 
 def _documents(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
@@ -30,6 +31,9 @@ SERVER_AWAY = (
     asyncpg.InsufficientResourcesError,
 )
 """Errors that say nothing about the commit: the server, or the way to it, is gone or overloaded."""
+
+Observe = Callable[[int, int, float], None]
+"""Told of every transaction: how many commits and events it had, and how many seconds it took."""
 
 _IN_THE_WAY = (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _MAX_COMMITS = 1_000
@@ -72,11 +76,16 @@ class GroupCommit:
     """The single writer of one context in this process."""
 
     def __init__(
-        self, writer: BatchWriter, stored: Callable[[], None], patience_seconds: float = _PATIENCE_SECONDS
+        self,
+        writer: BatchWriter,
+        stored: Callable[[], None],
+        patience_seconds: float = _PATIENCE_SECONDS,
+        observe: Observe | None = None,
     ) -> None:
         """``stored`` is called after every transaction. A server that is away is waited for ``patience_seconds``."""
         self._writer = writer
         self._stored = stored
+        self._observe = observe
         self._patience_seconds = patience_seconds
         self._queue: deque[Pending] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -148,7 +157,10 @@ class GroupCommit:
         batch = _standing(batch)
         if not batch:
             return
+        begun = monotonic()
         positions = await self._writer.write(batch)
+        if self._observe is not None:
+            self._observe(len(batch), sum(len(pending.rows) for pending in batch), monotonic() - begun)
         for pending, position in zip(batch, positions, strict=True):
             pending.succeed(position)
         self._stored()

@@ -172,7 +172,17 @@ CREATE TABLE @retry_orders (
 CREATE INDEX retry_orders_open_idx ON @retry_orders (asked_at) WHERE outcome IS NULL;
 """
 
-_MIGRATIONS = (_FIRST, _OPERATING)
+_AUDITS = """
+-- Audits of the whole platform; only those of the context ``analytics`` are used.
+CREATE TABLE @audits (
+    audit_id uuid PRIMARY KEY,
+    asked_at timestamptz NOT NULL,
+    record json NOT NULL
+);
+CREATE INDEX audits_asked_at_idx ON @audits (asked_at);
+"""
+
+_MIGRATIONS = (_FIRST, _OPERATING, _AUDITS)
 """Each is run once, in order. What was released is never edited: append."""
 
 

@@ -25,7 +25,7 @@ from commands.ports import (
 from domain.shared import topics as registry
 from domain.shared.aggregate import Aggregate
 from infra.eventstore.batch import HANDLED, BatchWriter, KnownHeads, Pending, answer_in, pending_of
-from infra.eventstore.group_commit import GroupCommit
+from infra.eventstore.group_commit import GroupCommit, Observe
 from infra.eventstore.idempotency import IdempotencyKeys
 from infra.eventstore.mapper import RecordReader
 from infra.eventstore.sql import in_schema
@@ -91,14 +91,15 @@ class PostgresEventStore:
     CommitOutcomeUnknown or asyncpg's errors when PostgreSQL is away; reading raises UnreadableEvent.
     """
 
-    def __init__(self, pool: asyncpg.Pool, context: str) -> None:
+    def __init__(self, pool: asyncpg.Pool, context: str, observe: Observe | None = None) -> None:
         self.context = context
         self._pool = pool
         self._heads = KnownHeads()
         self._reader = RecordReader(context)
         self._watch = LogWatch(pool, context)
         self._tail = LogTail(lambda position, limit: self._fetch(_LOG, *position, *_END, limit))
-        self._group = GroupCommit(BatchWriter(pool, context, self._heads), self._watch.stored)
+        writer = BatchWriter(pool, context, self._heads)
+        self._group = GroupCommit(writer, self._watch.stored, observe=observe)
         self._keys = IdempotencyKeys(pool, context)
 
     async def open(self) -> None:

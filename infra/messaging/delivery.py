@@ -99,6 +99,8 @@ class CommandDelivery:
         message = CommandMessage.model_validate(letter.message)
         try:
             answer = await self.dispatch(message.envelope())
+        except DuplicateMessage as error:
+            answer = error.answer or Answer(context=self.service)
         except Exception as error:
             await self.park(message, error, letter.attempts + 1)
             raise

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from uuid import UUID
 
 import structlog
 
@@ -35,7 +36,6 @@ log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 5.0
 QUIET_CHECKPOINT_SECONDS = 1.0
-ALL_LETTERS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +89,10 @@ class FeedRunner:
                 log.warning("feed_interrupted", feed=self._feed.name, context=self._context, error=repr(error))
                 await asyncio.sleep(self._home.retries.wait(failures))
 
-    async def retry(self, stream_id: object) -> Retried:
+    async def retry(self, stream_id: UUID) -> Retried:
         """Hand the stream's parked events to the feed again, oldest first, until one fails or none is left."""
         async with self._at_work:
-            letters = [
-                letter
-                for letter in await self._home.dead_letters.list(self._feed.name, ALL_LETTERS)
-                if letter.stream_id == stream_id and letter.context == self._context
-            ]
-            letters.sort(key=lambda letter: letter.position or Position(0, 0))
+            letters = await self._home.dead_letters.of_stream(self._feed.name, self._context, stream_id)
             for done, letter in enumerate(letters):
                 recorded = CloudEvent.model_validate(letter.message).recorded()
                 try:
@@ -159,7 +154,7 @@ class FeedRunner:
             try:
                 await self._patiently(prev, position, (recorded,))
             except Exception as error:  # noqa: BLE001 - every failure of a handler is parked with its traceback
-                self._trouble("retrying", error)
+                self._trouble("retrying", error, recorded)
                 kind = (recorded.event.topic, type(error).__qualname__)
                 hopeless = self._known_bad.get(kind, 0.0) > monotonic()
                 if attempt > len(delays) or hopeless:
@@ -239,8 +234,8 @@ class FeedRunner:
         self._progress.states[self._context] = "running"
         self._progress.positions[self._context] = self._position
 
-    def _trouble(self, state: FeedState, error: Exception) -> None:
-        self._progress.troubled(self._context, state, error)
+    def _trouble(self, state: FeedState, error: Exception, recorded: RecordedEvent | None = None) -> None:
+        self._progress.troubled(self._context, state, error, recorded)
         self._count("feed_failures")
 
     def _parked_one(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from commands.ports import Position
+from commands.ports import Position, RecordedEvent
 from infra.messaging.parking import describe
 from infra.messaging.stats import Rate
 
@@ -52,10 +52,13 @@ class Progress:
         self.rate.mark(amount)
         self.last_handled_at = now
 
-    def troubled(self, context: str, state: FeedState, error: BaseException) -> None:
-        """Something failed in ``context``; ``state`` says what is done about it."""
+    def troubled(
+        self, context: str, state: FeedState, error: BaseException, recorded: RecordedEvent | None = None
+    ) -> None:
+        """Something failed in ``context``, with that event if one is to blame; ``state``: what is done about it."""
         self.states[context] = state
-        self.last_error = describe(error)
+        at = "" if recorded is None else f"{recorded.event.topic} {recorded.event_id}: "
+        self.last_error = at + describe(error)
 
     def report(self) -> FeedReport:
         """A snapshot; the state is the worst of the contexts'."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections import Counter
 from functools import partial
 from uuid import UUID
@@ -17,6 +18,8 @@ from infra.messaging.stats import Stats
 from infra.messaging.wire import CommandMessage
 
 log = structlog.get_logger(__name__)
+
+_Due = tuple[UUID, dt.datetime]
 
 LOOK_EVERY_SECONDS = 1.0
 """Timers are set by any process; so the table is looked at this often even if nothing here was set."""
@@ -56,7 +59,7 @@ class TimerLoop:
         self._give_up_after = give_up_after
         self._failures: Counter[UUID] = Counter()
         self._woken = asyncio.Event()
-        self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        self._in_flight: dict[_Due, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -100,19 +103,21 @@ class TimerLoop:
             return
         claimed = await self._timers.claim_due(self._clock.now(), room)
         for timer in claimed:
-            # A delivery that outlasts its claim is claimed again, by us as well; one at a time is enough.
-            if timer.timer_id not in self._in_flight:
+            # A delivery that outlasts its claim is claimed again, by us as well; one at a time is enough. A timer that
+            # its own delivery sets anew is due at another time, and must not wait for a claim to lapse.
+            due = timer.timer_id, timer.due_at
+            if due not in self._in_flight:
                 task = asyncio.create_task(self._deliver(timer))
-                self._in_flight[timer.timer_id] = task
-                task.add_done_callback(partial(self._landed, timer.timer_id))
+                self._in_flight[due] = task
+                task.add_done_callback(partial(self._landed, due))
         if not claimed:
             await pause_unless(self._woken, await self._until_next())
 
-    def _landed(self, timer_id: UUID, task: asyncio.Task[None]) -> None:
-        del self._in_flight[timer_id]
+    def _landed(self, due: _Due, task: asyncio.Task[None]) -> None:
+        del self._in_flight[due]
         if not task.cancelled() and (error := task.exception()) is not None:
             # Parking or forgetting failed: the claim lapses and the timer comes again.
-            log.warning("timer_unsettled", context=self._context, timer=str(timer_id), error=repr(error))
+            log.warning("timer_unsettled", context=self._context, timer=str(due[0]), error=repr(error))
 
     async def _until_next(self) -> float:
         due_at = await self._timers.next_due()

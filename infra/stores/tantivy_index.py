@@ -265,8 +265,8 @@ class HotelIndex:
         return queries
 
     def _beginning(self, field: str, wanted: Sequence[str]) -> Query:
-        """Each word begins a word of the field; those without a typo count more."""
-        clauses = [(Occur.Must, self._term("listed", 1))]
+        """Each word begins a word of the field; those without a typo count more. Only what is listed has the field."""
+        clauses = []
         for word in wanted:
             exact = Query.fuzzy_term_query(self._schema, field, word, distance=0, prefix=True)
             clauses.append((Occur.Must, self._like(field, word, prefix=True)))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 
 class Gate:
-    """Relays TCP from ``url`` (the given URL with another port) to the server of the given URL. Open at first."""
+    """Relays TCP from ``url`` (the given URL with another port) to the server of the given URL.
+
+    The server may also listen on a PostgreSQL socket in a directory, ``postgresql://USER@/DATABASE?host=DIRECTORY``.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
+        directories = parse_qs(self._target.query).get("host")
+        self._socket = f"{directories[0]}/.s.PGSQL.{self._target.port or 5432}" if directories else None
         self._server: asyncio.Server | None = None
         self._port = 0
         self._connections = set[asyncio.StreamWriter]()
@@ -21,7 +26,8 @@ class Gate:
     def url(self) -> str:
         """Where clients connect."""
         user, at, _ = self._target.netloc.rpartition("@")
-        return urlunsplit(self._target._replace(netloc=f"{user}{at}127.0.0.1:{self._port}"))
+        query = "" if self._socket else self._target.query
+        return urlunsplit(self._target._replace(netloc=f"{user}{at}127.0.0.1:{self._port}", query=query))
 
     async def open(self) -> None:
         """Let connections through, on the same port as before."""
@@ -48,12 +54,17 @@ class Gate:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
         try:
-            there_reader, there_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+            there_reader, there_writer = await self._connect()
         except OSError:
             writer.transport.abort()
             return
         self._connections.add(there_writer)
         await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._socket is not None:
+            return await asyncio.open_unix_connection(self._socket)
+        return await asyncio.open_connection(self._target.hostname, self._target.port)
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -291,8 +291,13 @@ async def test_one_process_is_active_and_the_other_takes_over(way: Way, database
         async with open_messaging(way, database, amqp) as two:
             second = Recorder()
             await two.feeds.start(second, "inventory")
-            await one.note(uuid4(), 2)
-            await eventually(lambda: first.numbers() == [1, 2], "the first process stays active")
+            last = await one.note(uuid4(), 2)
+
+            async def stored() -> bool:
+                return await one.checkpoint() == last
+
+            await eventually(stored, "the first process stays active")
+            assert first.numbers() == [1, 2]
             assert two.feeds.reports()[0].state == "standby"
             await one.feeds.stop("recorder")
             await one.note(uuid4(), 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -251,6 +252,21 @@ async def test_a_reader_whose_embedded_build_is_dropped_under_it_asks_the_next(
     monkeypatch.setattr(store, "_pointed", lambda _name: next(looked_up))
     assert [item["name"] for item in (await store.search("search", HotelQuery())).items] == ["search_2"]
     assert await store.suggest("search", "search") == ["search_2"]
+    await store.close()
+
+
+async def test_an_embedded_build_whose_directory_was_deleted_takes_no_writes(tmp_path: Path) -> None:
+    store = TantivyHotels(tmp_path)
+    await store.open()
+    await store.prepare("search_1")
+    await store.save("search_1", [document(hotel("a", "Adlon"))])
+    shutil.rmtree(tmp_path / "builds")
+    with pytest.raises(BuildMissing):
+        await store.save("search_1", [document(hotel("b", "Bristol"))])
+    with pytest.raises(BuildMissing):
+        await store.load("search_1", ["a"])
+    with pytest.raises(StoreUnavailable):
+        await store.ping()
     await store.close()
 
 

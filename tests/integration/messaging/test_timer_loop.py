@@ -144,6 +144,23 @@ async def test_temporary_failures_are_not_counted(messaging: Messaging) -> None:
     assert not await messaging.parked("commands:inventory")
 
 
+async def test_a_timer_set_anew_is_delivered_although_the_delivery_that_set_it_still_runs(messaging: Messaging) -> None:
+    gate = asyncio.Event()
+    inbox = Inbox()
+
+    async def dispatch(envelope: CommandEnvelope) -> Answer:
+        answer = await inbox(envelope)
+        if inbox.executed == ["first"]:
+            await set_timer(messaging, "again", -0.5, timer_id)
+            await gate.wait()
+        return answer
+
+    timer_id = await set_timer(messaging, "first", -1)
+    await start(messaging, dispatch)
+    await eventually(lambda: inbox.executed == ["first", "again"], "it does not wait for the claim to lapse", 10)
+    gate.set()
+
+
 async def test_a_timer_set_anew_during_its_delivery_stays(messaging: Messaging) -> None:
     inbox = Inbox()
 

@@ -174,10 +174,13 @@ async def test_pages_of_guests_ask_for_a_login(anonymous: httpx.AsyncClient) -> 
 
 
 async def test_a_session_that_was_ended_elsewhere_is_forgotten(anonymous: httpx.AsyncClient) -> None:
-    anonymous.cookies.set("nightledger_access", "stale", DOMAIN)
-    answer = await anonymous.get("/bookings")
-    assert answer.headers["location"] == "/login?next=%2Fbookings"
-    assert "nightledger_access" not in anonymous.cookies
+    for stale in ("stale", "\u00e9"):
+        cookies = {b"Cookie": f"nightledger_access={stale}".encode("latin-1")}
+        answer = await anonymous.get("/bookings", headers=cookies)
+        assert answer.headers["location"] == "/login?next=%2Fbookings"
+        assert any(
+            "nightledger_access=" in each and "Max-Age=0" in each for each in answer.headers.get_list("set-cookie")
+        )
 
 
 async def test_tabs_that_open_together_use_a_refresh_token_once(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
@@ -215,6 +218,30 @@ async def test_an_offer_that_is_over_says_so(guest: httpx.AsyncClient, api: Fake
     answer = await guest.post(BOOK, data=fields)
     assert answer.status_code == 409
     assert "This offer is over" in answer.text
+
+
+async def test_a_form_that_is_sent_twice_at_once_books_once(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    fields = hidden(await shown(guest, BOOK)) | {"name": "Ada", "email": "a@example.com", "payment": "tok_ok"}
+    api.refusals["POST /v1/bookings"] = problem(409, "request-in-flight")
+    assert (await guest.post(BOOK, data=fields)).headers["location"] == "/bookings"
+    api.refusals["POST /v1/bookings"] = problem(422, "idempotency-mismatch")
+    answer = await guest.post(BOOK, data=fields)
+    assert "has been sent before" in answer.text
+    assert hidden(answer.text)["key"] != fields["key"]
+
+
+@pytest.mark.parametrize("key", ["\u00e9", "\U0001f4a5", "a\r\nX-Evil: 1", "\0"])
+async def test_odd_keys_are_the_apis_to_refuse(guest: httpx.AsyncClient, api: FakeApi, key: str) -> None:
+    fields = hidden(await shown(guest, BOOK)) | {"key": key, "name": "Ada", "email": "a@b.example", "payment": "tok_ok"}
+    api.refusals["POST /v1/bookings"] = problem(400, "invalid-request", "the key is odd")
+    answer = await guest.post(BOOK, data=fields)
+    assert answer.status_code == 400
+    assert "The key is odd." in answer.text
+
+
+@pytest.mark.parametrize("name", ["nothing.css", "%00", "..%2fpages.py", "x" * 5_000])
+async def test_only_what_is_there_is_served(anonymous: httpx.AsyncClient, name: str) -> None:
+    assert (await anonymous.get(f"/static/{name}")).status_code == 404
 
 
 async def test_a_room_that_is_gone_cannot_be_booked(guest: httpx.AsyncClient, api: FakeApi) -> None:

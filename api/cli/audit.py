@@ -1,0 +1,119 @@
+"""``nightledger audit``: prove that the books balance."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.progress import Progress
+
+from api.cli.host import Host
+from api.cli.output import EXIT_FAILED, call, err, fail, out, print_json, progress_bar, show, with_client
+
+READ_MODEL = "read_model:"
+_COLUMNS = ("name", "checked", "violations", "result")
+_POLL_SECONDS = 0.3
+_DAY = ["%Y-%m-%d"]
+
+
+def add_to(app: typer.Typer, host: Host) -> None:
+    """Add the command to ``app``."""
+
+    @app.command()
+    def audit(
+        first: Annotated[dt.datetime | None, typer.Option("--from", formats=_DAY, help="First day (UTC).")] = None,
+        last: Annotated[dt.datetime | None, typer.Option("--to", formats=_DAY, help="Day after the last.")] = None,
+        *,
+        fix: Annotated[bool, typer.Option("--fix", help="Rebuild read models that differ from the log.")] = False,
+        full: Annotated[bool, typer.Option("--full", help="Compare every document, not a sample.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="JSON for machines.")] = False,
+    ) -> None:
+        """Check rooms, holds, money, refunds, sagas, streams and read models against the log.
+
+        Exit status 1 if anything is wrong, or could not be checked. What --fix has repaired is not wrong any more.
+        """
+        wanted = {"full": full, "fix": fix}
+        days = {"from": first, "to": last}
+        body = wanted | {name: day.date().isoformat() for name, day in days.items() if day is not None}
+        with_client(host, lambda client: _audit(client, body, as_json=as_json))
+
+
+async def _audit(client: httpx.AsyncClient, body: dict[str, Any], *, as_json: bool) -> None:
+    audit_id = (await call(client, "POST", "/v1/ops/audits", json=body))["audit_id"]
+    with progress_bar() as bar:
+        audit = await _ended(client, audit_id, bar)
+        repaired = await _repaired(client, audit["replays"], bar)
+    if as_json:
+        print_json(audit | {"repaired": sorted(repaired)})
+    elif audit["state"] != "failed":
+        _report(audit, repaired)
+    if audit["state"] == "failed":
+        fail(f"the audit failed: {audit['error']}")
+    if any(_wrong(check, repaired) for check in audit["checks"]):
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _ended(client: httpx.AsyncClient, audit_id: str, bar: Progress) -> dict[str, Any]:
+    task = bar.add_task("events", total=None, rate="")
+    while True:
+        audit: dict[str, Any] = await call(client, "GET", f"/v1/ops/audits/{audit_id}")
+        bar.update(task, completed=audit["events_done"], total=audit["events_total"] or None)
+        if audit["state"] != "running":
+            return audit
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _repaired(client: httpx.AsyncClient, replays: dict[str, str], bar: Progress) -> set[str]:
+    """Names of the read models whose replay has ended well."""
+    done = set()
+    for name, replay_id in replays.items():
+        task = bar.add_task(f"replay of {name}", total=None, rate="")
+        while True:
+            replay = await call(client, "GET", f"/v1/ops/replays/{replay_id}")
+            bar.update(task, completed=replay["events_done"], total=replay["events_total"] or None)
+            if replay["state"] != "building":
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        if replay["state"] == "failed":
+            err.print(f"[red]{name}: {replay['error']}[/red]", highlight=False)
+        else:
+            done.add(name)
+    return done
+
+
+def _wrong(check: dict[str, Any], repaired: set[str]) -> bool:
+    if check["skipped"] is not None:
+        return True
+    return bool(check["violations"]) and check["name"].removeprefix(READ_MODEL) not in repaired
+
+
+def _report(audit: dict[str, Any], repaired: set[str]) -> None:
+    rows = [
+        check | {"violations": len(check["violations"]) + check["unlisted"], "result": _result(check, repaired)}
+        for check in audit["checks"]
+    ]
+    show(rows, _COLUMNS, as_json=False)
+    for check in audit["checks"]:
+        for note in check["noted"]:
+            out.print(f"\n{check['name']}: {note['detail']}", highlight=False, style="yellow")
+        for violation in check["violations"]:
+            out.print(f"\n{check['name']}: {violation['detail']}", highlight=False, style="red")
+            for event in violation["events"]:
+                out.print(
+                    f"  {event['at']}  {event['type']}  {event['context']} {event['stream_id']} version"
+                    f" {event['version']}  by {event['actor']}",
+                    highlight=False,
+                )
+        if check["unlisted"]:
+            out.print(f"\n{check['name']}: and {check['unlisted']} more", highlight=False, style="red")
+
+
+def _result(check: dict[str, Any], repaired: set[str]) -> str:
+    if check["skipped"] is not None:
+        return f"not checked: {check['skipped']}"
+    if not check["violations"]:
+        return "holds"
+    return "repaired" if check["name"].removeprefix(READ_MODEL) in repaired else "VIOLATED"

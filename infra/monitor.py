@@ -1,0 +1,147 @@
+"""Looks after the platform now and then, so that health and metrics can be answered at once; and raises the alarm."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+
+from api.platform import FeedStatus
+from commands.dead_letters import LetterDesk
+from commands.ports import Clock
+from infra.eventstore.lag import Holder, holders_of_readers
+from infra.feed_board import FeedBoard
+from projections.ports import DocumentStore, Where
+from projections.saga_pages import STUCK_AFTER, SagaPages
+
+LOOK_EVERY_SECONDS = 5.0
+SHARE_OF_TIME = 0.1
+"""Looking takes no more of the time than this: when it is slow, it is done less often."""
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sagas:
+    """How many sagas there are by status (``stuck`` are also ``running``), and how long the first of them waits."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    longest_wait_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen at the last look. ``letters`` by consumer; ``relays`` by context: events and seconds behind.
+
+    ``unseen`` says why parts could not be looked at; they are empty then.
+    """
+
+    feeds: Sequence[FeedStatus] = ()
+    relays: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    letters: Mapping[str, int] = field(default_factory=dict)
+    sagas: Sagas = field(default_factory=Sagas)
+    holders: Sequence[Holder] = ()
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    at: dt.datetime | None = None
+    seconds: float = 0.0
+
+
+class Monitor:
+    """``seen`` is what was seen last. ``pools``: one per database; ``desks`` by context."""
+
+    def __init__(
+        self,
+        *,
+        board: FeedBoard,
+        desks: Mapping[str, LetterDesk],
+        documents: DocumentStore,
+        pools: Sequence[asyncpg.Pool],
+        clock: Clock,
+    ) -> None:
+        self._board = board
+        self._desks = desks
+        self._documents = documents
+        self._pools = pools
+        self._clock = clock
+        self._alarmed: set[tuple[int, dt.datetime]] = set()
+        self.seen = Seen()
+
+    async def watch(self, wait: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        """For ever."""
+        while True:
+            await self.look()
+            await wait(max(LOOK_EVERY_SECONDS, self.seen.seconds / SHARE_OF_TIME))
+
+    async def look(self) -> None:
+        """Look at everything that answers."""
+        begun = monotonic()
+        unseen: dict[str, str] = {}
+        read_models, others, relays, letters, sagas, holders = await asyncio.gather(
+            _see("read models", self._board.read_models(), (), unseen),
+            _see("feeds", self._board.others(), (), unseen),
+            _see("relays", self._board.relays(), {}, unseen),
+            _see("dead letters", self._letters(), {}, unseen),
+            _see("sagas", self._sagas(), Sagas(), unseen),
+            _see("transactions", self._holders(), (), unseen),
+        )
+        self._alarm(holders)
+        self.seen = Seen(
+            (*read_models, *others), relays, letters, sagas, holders, unseen, self._clock.now(), monotonic() - begun
+        )
+
+    async def _letters(self) -> Mapping[str, int]:
+        counts: dict[str, int] = {}
+        for desk in self._desks.values():
+            counts |= await desk.counts()
+        return counts
+
+    async def _sagas(self) -> Sagas:
+        now = self._clock.now()
+        waiting = {status: [Where("status", "eq", status)] for status in ("running", "quarantined")}
+        since = (now - STUCK_AFTER).astimezone(dt.UTC).isoformat()
+        waiting["stuck"] = [*waiting["running"], Where("deadline", "lt", since)]
+        counts = {status: await self._documents.count(SagaPages.name, where) for status, where in waiting.items()}
+        counts["finished"] = await self._documents.count(SagaPages.name, [Where("status", "eq", "finished")])
+        return Sagas(counts, {status: await self._longest(where, now) for status, where in waiting.items()})
+
+    async def _longest(self, where: Sequence[Where], now: dt.datetime) -> float:
+        page = await self._documents.find(
+            SagaPages.name, where, order_by="updated_at", descending=False, limit=1, cursor=None
+        )
+        since = [dt.datetime.fromisoformat(document["updated_at"]) for document in page.items]
+        return max(0.0, (now - since[0]).total_seconds()) if since else 0.0
+
+    async def _holders(self) -> Sequence[Holder]:
+        found = await asyncio.gather(*(holders_of_readers(pool) for pool in self._pools))
+        return [holder for some in found for holder in some]
+
+    def _alarm(self, holders: Sequence[Holder]) -> None:
+        """Warn of each transaction once."""
+        for holder in holders:
+            if (holder.pid, holder.since) not in self._alarmed:
+                log.warning(
+                    "readers_held_back",
+                    pid=holder.pid,
+                    user=holder.user,
+                    application=holder.application,
+                    query=holder.query,
+                    since=holder.since.isoformat(),
+                )
+        self._alarmed = {(holder.pid, holder.since) for holder in holders}
+
+
+async def _see(part: str, looking: Awaitable[T], otherwise: Any, unseen: dict[str, str]) -> T:
+    """What is seen of ``part``, or ``otherwise`` if its store is away."""
+    try:
+        return await looking
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are looked at
+        unseen[part] = f"{type(error).__name__}: {error}"
+        log.warning("part_unseen", part=part, error=unseen[part])
+        return otherwise  # type: ignore[no-any-return] # as empty as what was asked for

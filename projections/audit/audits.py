@@ -1,0 +1,119 @@
+"""Audits as operators ask for them: one at a time, on record from the first moment, repaired if that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import structlog
+
+from commands.ports import Clock, Metadata, NewId
+from projections.audit.auditor import Auditor
+from projections.audit.records import Audit, AuditRecords, AuditRequest, AuditRunning, Check
+from projections.builds import BuildRegistry, ReplayRunning, ask_for_replay
+from projections.projection import Projection
+
+SIGN_OF_LIFE_SECONDS = 2.0
+LOST_AFTER = dt.timedelta(seconds=30)
+"""A running audit that has not told its progress for so long has ended with its process."""
+READ_MODEL = "read_model:"
+"""Begins the names of the checks of read models."""
+
+log = structlog.get_logger(__name__)
+
+
+class Audits:
+    """Starts audits in this process and knows those of all processes."""
+
+    def __init__(
+        self,
+        auditor: Auditor,
+        records: AuditRecords,
+        projections: Sequence[Projection],
+        builds: Mapping[str, BuildRegistry],
+        clock: Clock,
+        new_id: NewId,
+    ) -> None:
+        """``builds`` by service: where the replay of a read model is asked for."""
+        self._auditor = auditor
+        self._records = records
+        self._projections = {projection.name: projection for projection in projections}
+        self._builds = builds
+        self._clock = clock
+        self._new_id = new_id
+        self._running: asyncio.Task[None] | None = None
+
+    async def ask(self, request: AuditRequest, metadata: Metadata) -> Audit:
+        """Begin an audit and return at once. Raises AuditRunning if one is under way in this process."""
+        if self._running is not None and not self._running.done():
+            raise AuditRunning("an audit is under way; wait until it has ended")
+        now = self._clock.now()
+        audit = Audit(audit_id=self._new_id(), request=request, asked_by=metadata.actor, asked_at=now, updated_at=now)
+        self._running = asyncio.create_task(self._run(audit, metadata), name=f"audit {audit.audit_id}")
+        await self._records.save(audit)
+        return audit
+
+    async def get(self, audit_id: UUID) -> Audit | None:
+        """One audit; None if there was none."""
+        audit = await self._records.get(audit_id)
+        return None if audit is None else self._alive(audit)
+
+    async def recent(self, limit: int) -> Sequence[Audit]:
+        """The last audits, newest first."""
+        return [self._alive(audit) for audit in await self._records.recent(limit)]
+
+    async def close(self) -> None:
+        """End the audit that runs here, if there is one; that it was cut off is on record."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    def _alive(self, audit: Audit) -> Audit:
+        if audit.state == "running" and audit.updated_at + LOST_AFTER < self._clock.now():
+            return audit.model_copy(update={"state": "failed", "error": "its process has ended; ask for another audit"})
+        return audit
+
+    async def _run(self, audit: Audit, metadata: Metadata) -> None:
+        read = [0, 0]
+
+        def progress(done: int, total: int) -> None:
+            read[:] = done, total
+
+        def so_far(**more: object) -> Audit:
+            known = {"events_done": read[0], "events_total": read[1], "updated_at": self._clock.now()}
+            return audit.model_copy(update={**known, **more})
+
+        work = asyncio.create_task(self._auditor.run(audit.request, metadata, progress))
+        try:
+            while not (await asyncio.wait({work}, timeout=SIGN_OF_LIFE_SECONDS))[0]:
+                await self._records.save(so_far())
+            checks = work.result()
+            replays = await self._repair(checks) if audit.request.fix else {}
+            ended = so_far(state="finished", checks=tuple(checks), replays=replays, finished_at=self._clock.now())
+        except asyncio.CancelledError:
+            work.cancel()
+            await self._records.save(so_far(state="failed", error="it was stopped", finished_at=self._clock.now()))
+            raise
+        except Exception as error:
+            log.exception("audit failed", audit_id=str(audit.audit_id))
+            failure = f"{type(error).__name__}: {error}"
+            ended = so_far(state="failed", error=failure, finished_at=self._clock.now())
+        await self._records.save(ended)
+        log.info("audit ended", audit_id=str(ended.audit_id), state=ended.state, violations=ended.violations)
+
+    async def _repair(self, checks: Sequence[Check]) -> dict[str, UUID]:
+        """Have the read models rebuilt that differ from the log; the log itself is never touched."""
+        replays: dict[str, UUID] = {}
+        for check in checks:
+            projection = self._projections.get(check.name.removeprefix(READ_MODEL))
+            if projection is None or not check.violations:
+                continue
+            registry = self._builds[projection.service]
+            try:
+                build = await ask_for_replay(registry, projection.name, projection.version, self._new_id())
+            except ReplayRunning:
+                build = next(each for each in await registry.builds(projection.name) if each.state == "building")
+            replays[projection.name] = build.replay_id
+        return replays

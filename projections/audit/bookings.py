@@ -1,0 +1,226 @@
+"""Where every booking stands, and whether its sagas get on: the ledger that rooms and money are compared with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from commands.ports import Position, RecordedEvent
+from domain.booking.events import (
+    BookingAwaitingPayment,
+    BookingCancelled,
+    BookingConfirmed,
+    BookingRejected,
+    BookingRequested,
+    CancellationRequested,
+)
+from domain.booking.state import BookingStatus
+from domain.saga.events import SagaReacted
+from domain.shared.money import Money
+from domain.shared.stay import Stay
+from projections.audit.findings import GRACE, Cut, Findings, Period, Place
+from projections.audit.inventory import Inventory
+
+BOOKING_SAGA, CANCELLATION_SAGA = "booking", "cancellation"
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Booking:
+    """One booking. ``begun`` and ``open`` are names of its sagas; ``last`` is where something last happened to it."""
+
+    status: BookingStatus
+    at: dt.datetime
+    last: Position
+    room_type_id: UUID
+    stay: Stay
+    rooms: int
+    payment_id: UUID
+    due_now: Money
+    charge: Money | None = None
+    cancelling: bool = False
+    quarantined: bool = False
+    begun: frozenset[str] = _NONE
+    open: frozenset[str] = _NONE
+
+    @property
+    def kept(self) -> Money:
+        """What its outcome lets us keep of the guest's money, once it is settled."""
+        if self.status == "confirmed":
+            return self.due_now
+        return self.charge or Money.zero(self.due_now.currency)
+
+    def settled(self, cut: Cut) -> bool:
+        """Whether everything about it had come to its end at the cut, so that it can be judged."""
+        final = self.status in {"rejected", "cancelled"} or (self.status == "confirmed" and not self.cancelling)
+        return final and BOOKING_SAGA in self.begun and not self.open and self.last <= cut.settled
+
+
+@dataclass(slots=True)
+class OpenSaga:
+    """A saga that has not finished."""
+
+    saga: str
+    subject_id: UUID
+    step: str
+    status: str
+    deadline: dt.datetime | None
+    note: str
+    version: int
+    at: dt.datetime
+
+
+class Bookings:
+    """Follows bookings and their sagas."""
+
+    takes = (
+        BookingRequested,
+        BookingAwaitingPayment,
+        BookingConfirmed,
+        BookingRejected,
+        CancellationRequested,
+        BookingCancelled,
+        SagaReacted,
+    )
+
+    def __init__(self, period: Period) -> None:
+        self.sagas = Findings(
+            "sagas", "Every saga has finished, waits within its deadline, or is quarantined and listed."
+        )
+        self.rooms = Findings("stays", "Every confirmed stay has its rooms, and nobody else has any.")
+        self.by_id: dict[UUID, Booking] = {}
+        self._open: dict[UUID, OpenSaga] = {}
+        self._period = period
+
+    def take(self, recorded: RecordedEvent) -> None:
+        """Look at the next event of the log."""
+        event = recorded.event
+        if isinstance(event, SagaReacted):
+            self._saga(recorded, event)
+            return
+        if isinstance(event, BookingRequested):
+            self.by_id[event.booking_id] = Booking(
+                status="pending",
+                at=recorded.metadata.at,
+                last=recorded.position,
+                room_type_id=event.room_type_id,
+                stay=event.stay,
+                rooms=event.rooms,
+                payment_id=event.payment_id,
+                due_now=event.due_now,
+            )
+            return
+        booking = self.by_id.get(getattr(event, "booking_id", recorded.stream_id))
+        if booking is None:
+            self.rooms.violation(
+                f"booking {recorded.stream_id} goes on without having been requested", Place.of(recorded)
+            )
+            return
+        booking.last = recorded.position
+        match event:
+            case BookingAwaitingPayment():
+                booking.status = "awaiting_payment"
+            case BookingConfirmed():
+                booking.status = "confirmed"
+            case BookingRejected():
+                booking.status = "rejected"
+            case CancellationRequested():
+                booking.cancelling = True
+            case BookingCancelled():
+                booking.status, booking.charge = "cancelled", event.charge
+
+    def judged(self, cut: Cut) -> Iterator[tuple[UUID, Booking]]:
+        """Bookings of the period that were settled at the cut."""
+        for booking_id, booking in self.by_id.items():
+            if self._period.has(booking.at) and booking.settled(cut):
+                yield booking_id, booking
+
+    def stuck(self, cut: Cut) -> Sequence[tuple[UUID, OpenSaga]]:
+        """Running sagas that nothing has woken in time. They may have gone on since: look before judging."""
+        return [
+            (saga_id, saga)
+            for saga_id, saga in self._open.items()
+            if saga.status == "running"
+            and (saga.deadline is None or saga.deadline + GRACE < cut.now)
+            and self._period.has(saga.at)
+        ]
+
+    def judge_stuck(self, saga_id: UUID, saga: OpenSaga) -> None:
+        """It has not gone on."""
+        deadline = (
+            "has no deadline" if saga.deadline is None else f"should have been woken at {saga.deadline.isoformat()}"
+        )
+        self.sagas.violation(
+            f"{saga.saga} saga {saga_id} of booking {saga.subject_id} is {saga.step} and {deadline}",
+            Place("bookings", saga_id, saga.version),
+        )
+
+    def judge_sagas(self, cut: Cut) -> None:
+        """List what is quarantined; find bookings that no saga has taken on although the sagas have read on."""
+        for saga_id, saga in self._open.items():
+            if saga.status != "running" and self._period.has(saga.at):
+                self.sagas.note(
+                    f"{saga.saga} saga {saga_id} of booking {saga.subject_id} is {saga.status}"
+                    f" ({saga.step}): {saga.note}",
+                    Place("bookings", saga_id, saga.version),
+                )
+        for booking_id, booking in self.by_id.items():
+            wanted = {BOOKING_SAGA, CANCELLATION_SAGA} if booking.cancelling else {BOOKING_SAGA}
+            if booking.last <= cut.sagas and not wanted <= booking.begun and self._period.has(booking.at):
+                missing = ", ".join(sorted(wanted - booking.begun))
+                self.sagas.violation(
+                    f"booking {booking_id} is {booking.status} and no {missing} saga has taken it on; look in the dead"
+                    " letters of the feed sagas",
+                    Place("bookings", booking_id),
+                )
+
+    def judge_rooms(self, cut: Cut, inventory: Inventory) -> None:
+        """Hold the bookings against the rooms that are held and sold."""
+        sold = {hold.booking_id: (room_type_id, hold) for room_type_id, _, hold in inventory.live() if hold.sold}
+        for booking_id, booking in self.judged(cut):
+            self.rooms.checked += 1
+            room_type_id, hold = sold.get(booking_id, (None, None))
+            proof = [Place("bookings", booking_id)]
+            if hold is not None and room_type_id is not None:
+                proof.append(Place("inventory", room_type_id, hold.version))
+            if booking.status != "confirmed":
+                if hold is not None:
+                    self.rooms.violation(
+                        f"booking {booking_id} is {booking.status}, but has {hold.rooms} rooms", *proof
+                    )
+            elif hold is None:
+                self.rooms.violation(f"booking {booking_id} is confirmed, but has no rooms", *proof)
+            elif (room_type_id, hold.stay, hold.rooms) != (booking.room_type_id, booking.stay, booking.rooms):
+                self.rooms.violation(f"booking {booking_id} has other rooms or nights than were confirmed", *proof)
+        for booking_id, (room_type_id, hold) in sold.items():
+            if booking_id not in self.by_id and self._period.has(hold.at):
+                self.rooms.violation(
+                    f"{hold.rooms} rooms were sold to booking {booking_id}, which is not on record",
+                    Place("inventory", room_type_id, hold.version),
+                )
+
+    def _saga(self, recorded: RecordedEvent, event: SagaReacted) -> None:
+        if recorded.version == 1:
+            self.sagas.checked += self._period.has(recorded.metadata.at)
+        finished = event.status == "finished"
+        if finished:
+            self._open.pop(recorded.stream_id, None)
+        else:
+            self._open[recorded.stream_id] = OpenSaga(
+                event.saga,
+                event.subject_id,
+                event.step,
+                event.status,
+                event.deadline,
+                event.note,
+                recorded.version,
+                recorded.metadata.at,
+            )
+        booking = self.by_id.get(event.subject_id)
+        if booking is not None:
+            booking.last = recorded.position
+            booking.begun |= {event.saga}
+            booking.open = booking.open - {event.saga} if finished else booking.open | {event.saga}
+            booking.quarantined = event.status == "quarantined"
