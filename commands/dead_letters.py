@@ -24,6 +24,9 @@ _FRAME = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
 _LIBRARY = re.compile(r"^.*/(?:site-packages|dist-packages|python3\.\d+)/")
 _OURS = re.compile(r"(?:^|/)((?:domain|commands|sagas|projections|api|infra)/.+\.py)$")
 
+_CARRIER = re.compile(r"infra/messaging/(?:delivery|feed_runner|timer_loop)\.py")
+"""What carries messages to their handlers is in every traceback, on one way or another, and says nothing."""
+
 
 class Failure(NamedTuple):
     """What went wrong: the type of the error, and the innermost of our own functions that it came through."""
@@ -39,7 +42,11 @@ class Failure(NamedTuple):
 
 def failure_of(letter: DeadLetter) -> Failure:
     """The failure behind a letter; the frame is empty where the traceback has none of ours."""
-    frames = [f"{ours} in {function}" for path, function in _FRAME.findall(letter.traceback) if (ours := _our(path))]
+    frames = [
+        f"{ours} in {function}"
+        for path, function in _FRAME.findall(letter.traceback)
+        if (ours := _our(path)) and not _CARRIER.match(ours)
+    ]
     return Failure(letter.error.partition(":")[0].strip()[:100], frames[-1] if frames else "")
 
 

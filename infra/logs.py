@@ -1,4 +1,7 @@
-"""Structured logs: one line per event, coloured for people or JSON for machines, with the correlation id bound."""
+"""Structured logs: one line per event, coloured for people or JSON for machines, with the correlation id bound.
+
+Tracebacks are plain: with the values of local variables they would show tokens and personal data.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,13 @@ def configure_logs(level: str, *, as_json: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if as_json:
-        shared.append(structlog.processors.dict_tracebacks)
+        shared.append(structlog.processors.format_exc_info)
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[*shared, renderer],

@@ -68,10 +68,11 @@ class PlatformOperations:
         self._asyncapi = asyncapi
         self.starting: set[str] = set()
         """What this process still does before it is ready."""
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        self._registry.register(StatsCollector(stats))
-        self._registry.register(PlatformCollector(monitor))
+        self.registry = CollectorRegistry()
+        """The numbers of this process, and those of the platform."""
+        ProcessCollector(registry=self.registry)
+        self.registry.register(StatsCollector(stats))
+        self.registry.register(PlatformCollector(monitor))
 
     async def health(self) -> Sequence[Health]:
         """See Operations."""
@@ -97,7 +98,7 @@ class PlatformOperations:
 
     def metrics(self) -> bytes:
         """See Operations."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
     def asyncapi(self) -> Mapping[str, Any]:
         """See Operations."""

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     token: SecretStr | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where a process without the gateway serves its numbers at /metrics; without it, it serves none."""
     data_dir: Path = Path(".nightledger")
     postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
     inventory_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -26,15 +27,25 @@ def fresh_name() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> str:
-    """The distribution's PostgreSQL, as superuser."""
-    return holding.shared("postgres")["url"]
+def worker() -> str:
+    """The xdist worker's name.
+
+    A PostgreSQL is not shared between workers: a transaction that one test leaves open on purpose holds back every
+    reader of every log on that server.
+    """
+    return os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 @pytest.fixture(scope="session")
-def embedded_postgres_url() -> str:
+def postgres_url(worker: str) -> str:
+    """The distribution's PostgreSQL, as superuser."""
+    return holding.shared("postgres", worker)["url"]
+
+
+@pytest.fixture(scope="session")
+def embedded_postgres_url(worker: str) -> str:
     """The PostgreSQL of the embedded default."""
-    return holding.shared("embedded_postgres")["url"]
+    return holding.shared("embedded_postgres", worker)["url"]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import audit, demo, events, imports, projections
+from api.cli import actions, audit, dead_letters, demo, events, imports, projections, sagas
 from api.cli.host import CannotStart, Host, ServeOptions
 from api.cli.output import fail, out
 
@@ -51,6 +51,9 @@ def command_line(host: Host, version: str) -> typer.Typer:
     demo.add_to(app, host)
     imports.add_to(app, host)
     projections.add_to(app, host)
+    dead_letters.add_to(app, host)
+    sagas.add_to(app, host)
+    actions.add_to(app, host)
     events.add_to(app, host)
     audit.add_to(app, host)
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -12,12 +13,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from api.cli.host import CannotStart, Host
 
-out = Console()
+out = Console() if sys.stdout.isatty() else Console(width=1_000, soft_wrap=True)
 err = Console(stderr=True)
 EXIT_FAILED = 1
+_WHOLE = frozenset({"name", "build", "group", "state"})
+"""Columns whose values are there to be copied."""
+_RED = ("paused", "failed", "down", "quarantined")
 
 
 def fail(message: str) -> NoReturn:
@@ -67,7 +72,7 @@ def show(items: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_json:
     table = Table(box=None, pad_edge=False)
     names = tuple(columns)
     for name in names:
-        table.add_column(name.replace("_", " "))
+        table.add_column(name.replace("_", " "), no_wrap=name.endswith("_id") or name in _WHOLE)
     for item in items:
         table.add_row(*(_cell(item.get(name)) for name in names))
     out.print(table)
@@ -91,7 +96,9 @@ def progress_bar() -> Progress:
     )
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Text:
     if value is None:
-        return "-"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+        return Text("-")
+    if isinstance(value, list):
+        return Text(", ".join(map(str, value)))
+    return Text(f"{value:.1f}" if isinstance(value, float) else str(value), "red" if value in _RED else "")

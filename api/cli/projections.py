@@ -9,11 +9,12 @@ import httpx
 import typer
 
 from api.cli.host import Host
-from api.cli.output import EXIT_FAILED, call, err, fail, print_json, progress_bar, show, with_client
+from api.cli.output import EXIT_FAILED, call, err, fail, out, print_json, progress_bar, show, with_client
 
-_COLUMNS = ("name", "version", "build", "state", "lag_events", "lag_seconds", "last_error")
+_COLUMNS = ("name", "version", "build", "state", "lag_events", "lag_seconds", "events_per_second", "last_error")
 _POLL_SECONDS = 0.3
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
+Why = Annotated[str, typer.Option(help="Goes on record.")]
 
 
 def add_to(app: typer.Typer, host: Host) -> None:
@@ -30,6 +31,16 @@ def add_to(app: typer.Typer, host: Host) -> None:
     def status(name: str, *, as_json: AsJson = False) -> None:
         """Show one read model; exit status 1 if it is not live."""
         with_client(host, lambda client: _list(client, name, as_json=as_json))
+
+    @group.command()
+    def pause(name: str, *, why: Why = "") -> None:
+        """Stop feeding a read model until it is resumed, also over restarts; it serves on as it is."""
+        with_client(host, lambda client: _order(client, name, "pause", why))
+
+    @group.command()
+    def resume(name: str, *, why: Why = "") -> None:
+        """Let a paused read model be fed again."""
+        with_client(host, lambda client: _order(client, name, "resume", why))
 
     @group.command()
     def replay(
@@ -53,6 +64,11 @@ async def _list(client: httpx.AsyncClient, name: str | None, *, as_json: bool) -
     show(items, _COLUMNS, as_json=as_json)
     if any(item["state"] != "live" for item in items):
         raise typer.Exit(EXIT_FAILED)
+
+
+async def _order(client: httpx.AsyncClient, name: str, verb: str, why: str) -> None:
+    done = await call(client, "POST", f"/v1/ops/projections/{name}/{verb}", json={"why": why})
+    out.print(f"{done['name']} is {done['state']}", highlight=False)
 
 
 async def _replay(client: httpx.AsyncClient, names: list[str], *, as_json: bool) -> None:

@@ -63,9 +63,7 @@ async def _found(client: httpx.AsyncClient, state: State | None, limit: int) -> 
     items: list[dict[str, Any]] = []
     parameters: dict[str, Any] = {} if state is None else {"state": state.value}
     while len(items) < limit:
-        page = await call(
-            client, "GET", "/v1/ops/sagas", params=parameters | {"limit": min(_PAGE, limit - len(items))}
-        )
+        page = await call(client, "GET", "/v1/ops/sagas", params=parameters | {"limit": min(_PAGE, limit - len(items))})
         items += page["items"]
         if page["next_cursor"] is None:
             break

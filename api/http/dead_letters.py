@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Response, Router, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from pydantic import AwareDatetime, Field
 
 from api.http.dead_letter_views import (
@@ -80,13 +81,13 @@ async def list_dead_letters(
     consumer: MarkAsked = None,
     group: MarkAsked = None,
     kind: Annotated[str | None, QueryParameter(name="type", max_length=200)] = None,
-    stream_id: UUID | None = None,
-    older_than: AwareDatetime | None = None,
-    newer_than: AwareDatetime | None = None,
+    stream_id: FromQuery[UUID | None] = None,
+    older_than: FromQuery[dt.datetime | None] = None,
+    newer_than: FromQuery[dt.datetime | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
 ) -> Json:
     """What could not be handled, in all contexts, without its content; ``type`` is one of errors or of messages."""
-    selection = Selection((), group, consumer, kind, stream_id, older_than, newer_than)
+    selection = Selection((), group, consumer, kind, stream_id, _aware(older_than), _aware(newer_than))
     letters = sorted(await _selected(request, selection, limit), key=lambda letter: letter.parked_at)
     items = [letter_view(letter, masked_text(request.principal, letter.error)) for letter in letters[:limit]]
     return Response({"items": items, "next_cursor": None})
@@ -150,6 +151,11 @@ async def discard_dead_letter(
 ) -> Json:
     """Give one letter up."""
     return await _act(request, "discard", Letters(ids=(letter_id,), why=data.why if data else ""), one=True)
+
+
+def _aware(moment: dt.datetime | None) -> dt.datetime | None:
+    """A time without zone is meant in UTC."""
+    return moment.replace(tzinfo=dt.UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 async def _act(request: ApiRequest, verb: Verb, data: Letters, *, one: bool = False) -> Json:

@@ -13,6 +13,7 @@ import httpx
 import structlog
 import uvicorn
 import uvloop
+from prometheus_client import start_http_server
 
 from api.cli.host import CannotStart
 from api.demo.seed import Demo
@@ -87,7 +88,8 @@ class _Serving:
             if "gateway" in self._services:
                 await self._serve_http(running)
             else:
-                await self._stopped.wait()
+                with _metrics(self._settings, running):
+                    await self._stopped.wait()
         return self._failure
 
     def _fatal(self, reason: str) -> None:
@@ -142,6 +144,21 @@ class _Serving:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", work=task.get_name(), exc_info=error)
             self._fatal(f"{task.get_name()}: {error}")
+
+
+@contextmanager
+def _metrics(settings: Settings, running: Started) -> Iterator[None]:
+    """Serve the numbers of a process that has no gateway, if it is said where. Raises OSError if the port is taken."""
+    if settings.metrics_port is None:
+        yield
+        return
+    server, thread = start_http_server(settings.metrics_port, settings.host, running.operations.registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

@@ -200,6 +200,9 @@ class Feeds:
         failures = 0
         while not being_cancelled():
             try:
+                if await self._must_wait(running):
+                    running.progress.base, running.task = "paused", None
+                    return
                 async with leadership.lead(f"feed {running.feed.name}"):
                     await self._lead(running)
             except Exception as error:  # noqa: BLE001 - whatever ends the lead, it is contended for again

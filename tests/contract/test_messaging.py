@@ -308,8 +308,12 @@ async def test_one_process_is_active_and_the_other_takes_over(way: Way, database
 async def test_a_paused_feed_waits_and_goes_on(messaging: Messaging) -> None:
     feed = Recorder()
     await messaging.feeds.start(feed, "inventory")
-    await messaging.note(uuid4(), 1)
-    await eventually(lambda: feed.numbers() == [1], "it runs")
+    first = await messaging.note(uuid4(), 1)
+
+    async def stored() -> bool:
+        return await messaging.checkpoint() == first
+
+    await eventually(stored, "it runs")
     await messaging.feeds.pause("recorder")
     assert messaging.feeds.reports()[0].state == "paused"
     await messaging.note(uuid4(), 2)

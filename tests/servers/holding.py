@@ -75,8 +75,8 @@ def wait_for_end(pid: int) -> None:
         os.close(descriptor)
 
 
-def shared(name: str) -> Mapping[str, str]:
-    """The URLs (``url``, for RabbitMQ also ``management_url``) of the run's server of that name.
+def shared(name: str, group: str = "") -> Mapping[str, str]:
+    """The URLs (``url``, for RabbitMQ also ``management_url``) of the run's server of that name, one per ``group``.
 
     ``NIGHTLEDGER_TEST_<NAME>_URL`` names a server that is there already instead. Raises ServerFailed.
     """
@@ -85,18 +85,19 @@ def shared(name: str) -> Mapping[str, str]:
         management = os.environ.get("NIGHTLEDGER_TEST_RABBITMQ_MANAGEMENT_URL", "")
         return {"url": os.environ[variable], "management_url": management}
     owner, _, folder = os.environ[_RUN].partition(":")
-    urls = Path(folder, f"{name}.json")
-    with Path(folder, f"{name}.lock").open("w") as lock:
+    key = f"{name}{group}"
+    urls = Path(folder, f"{key}.json")
+    with Path(folder, f"{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not urls.exists():
-            _start_holder(name, owner, Path(folder))
+            _start_holder(name, key, owner, Path(folder))
     answer: Mapping[str, str] = json.loads(urls.read_text())
     return answer
 
 
-def _start_holder(name: str, owner: str, folder: Path) -> None:
+def _start_holder(name: str, key: str, owner: str, folder: Path) -> None:
     root = Path(__file__).parent.parent.parent
-    with Path(folder, f"{name}.log").open("wb") as log:
+    with Path(folder, f"{key}.log").open("wb") as log:
         holder = subprocess.Popen(
             [sys.executable, "-m", "tests.servers", "hold", name, owner],
             stdin=subprocess.DEVNULL,
@@ -111,10 +112,10 @@ def _start_holder(name: str, owner: str, folder: Path) -> None:
         line = answer.readline()
     if not line:
         holder.wait()
-        raise ServerFailed(Path(folder, f"{name}.log").read_text(errors="replace")[-4000:])
+        raise ServerFailed(Path(folder, f"{key}.log").read_text(errors="replace")[-4000:])
     holder.returncode = 0  # it outlives this worker on purpose; the run's owner stops it
-    Path(folder, f"{name}.holder").write_text(str(holder.pid))
-    Path(folder, f"{name}.json").write_bytes(line)
+    Path(folder, f"{key}.holder").write_text(str(holder.pid))
+    Path(folder, f"{key}.json").write_bytes(line)
 
 
 def hold(name: str, owner: int) -> None:

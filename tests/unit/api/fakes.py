@@ -16,8 +16,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from api.platform import FeedStatus, Health, Platform
-from commands.dispatch import Dispatcher
 from commands.dead_letters import FailureGroup, OrderedRetry, RetryOutcome, Selection, failure_of
+from commands.dispatch import Dispatcher
 from commands.limits import RateDecision
 from commands.operating import OperatorAction
 from commands.ports import (
@@ -156,6 +156,7 @@ class Memory:
             "logs": self.logs,
             "dead_letters": {"bookings": self.letters},
             "actions": self.actions,
+            "audits": None,
             "documents": MemoryDocuments(self),
             "search": MemorySearch(self),
             "calendars": MemoryCalendars(self),

@@ -32,6 +32,12 @@ SHORT_ON_EXAMPLES = {
     "import_bookings": "is for the command line",
     "trace": "is for the command line",
     "get_dead_letter": "is never there in good times",
+    "retry_dead_letters": "is never needed in good times",
+    "retry_dead_letter": "is never needed in good times",
+    "discard_dead_letters": "is never needed in good times",
+    "discard_dead_letter": "is never needed in good times",
+    "retry_saga": "is never needed in good times",
+    "compensate_saga": "is never needed in good times",
     "quote_cancellation": "shows no more than its schema",
 }
 
