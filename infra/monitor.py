@@ -17,6 +17,7 @@ from commands.dead_letters import LetterDesk
 from commands.ports import Clock
 from infra.eventstore.lag import Holder, holders_of_readers
 from infra.feed_board import FeedBoard
+from infra.messaging.retries import being_cancelled
 from projections.ports import DocumentStore, Where
 from projections.saga_pages import STUCK_AFTER, SagaPages
 
@@ -75,7 +76,7 @@ class Monitor:
 
     async def watch(self, wait: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """For ever."""
-        while True:
+        while not being_cancelled():
             await self.look()
             await wait(max(LOOK_EVERY_SECONDS, self.seen.seconds / SHARE_OF_TIME))
 

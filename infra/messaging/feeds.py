@@ -122,7 +122,7 @@ class Feeds:
 
     async def watch(self, wait: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """For ever: do what operators order, and tell how the feeds stand."""
-        while True:
+        while not being_cancelled():
             await wait(LOOK_EVERY_SECONDS)
             homes: defaultdict[str, list[_Running]] = defaultdict(list)
             for running in self._feeds.values():

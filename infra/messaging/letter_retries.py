@@ -15,8 +15,9 @@ from domain.shared.errors import NotFound
 from infra.messaging.delivery import CommandDelivery
 from infra.messaging.feeds import Feeds
 from infra.messaging.parking import consumer_of, describe
+from infra.messaging.retries import being_cancelled
 
-LOOK_EVERY_SECONDS = 0.5
+LOOK_EVERY_SECONDS = 1.0
 AT_ONCE = 64
 """Commands that are carried out concurrently."""
 
@@ -35,7 +36,7 @@ class LetterRetries:
 
     async def watch(self, wait: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """For ever: take up what is ordered."""
-        while True:
+        while not being_cancelled():
             await wait(LOOK_EVERY_SECONDS)
             for context in self._desks:
                 try:

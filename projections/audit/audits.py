@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 from uuid import UUID
 
 import structlog
 
 from commands.ports import Clock, Metadata, NewId
-from projections.audit.auditor import Auditor
+from projections.audit.auditor import Progress
 from projections.audit.records import Audit, AuditRecords, AuditRequest, AuditRunning, Check
 from projections.builds import BuildRegistry, ReplayRunning, ask_for_replay
 from projections.projection import Projection
@@ -24,12 +25,20 @@ READ_MODEL = "read_model:"
 log = structlog.get_logger(__name__)
 
 
+class Runs(Protocol):
+    """The part of an Auditor that is needed here."""
+
+    async def run(self, request: AuditRequest, metadata: Metadata, progress: Progress) -> Sequence[Check]:
+        """See Auditor."""
+        ...
+
+
 class Audits:
     """Starts audits in this process and knows those of all processes."""
 
     def __init__(
         self,
-        auditor: Auditor,
+        auditor: Runs,
         records: AuditRecords,
         projections: Sequence[Projection],
         builds: Mapping[str, BuildRegistry],
@@ -44,15 +53,22 @@ class Audits:
         self._clock = clock
         self._new_id = new_id
         self._running: asyncio.Task[None] | None = None
+        self._audit: Audit | None = None
+        """The audit that runs here or ran here last, as it was last told."""
 
     async def ask(self, request: AuditRequest, metadata: Metadata) -> Audit:
         """Begin an audit and return at once. Raises AuditRunning if one is under way in this process."""
-        if self._running is not None and not self._running.done():
+        if self._audit is not None and self._audit.state == "running":
             raise AuditRunning("an audit is under way; wait until it has ended")
         now = self._clock.now()
         audit = Audit(audit_id=self._new_id(), request=request, asked_by=metadata.actor, asked_at=now, updated_at=now)
+        self._audit = audit
+        try:
+            await self._records.save(audit)
+        except BaseException:
+            self._audit = None
+            raise
         self._running = asyncio.create_task(self._run(audit, metadata), name=f"audit {audit.audit_id}")
-        await self._records.save(audit)
         return audit
 
     async def get(self, audit_id: UUID) -> Audit | None:
@@ -66,9 +82,17 @@ class Audits:
 
     async def close(self) -> None:
         """End the audit that runs here, if there is one; that it was cut off is on record."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        if self._running is None:
+            return
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
+        if self._audit is not None and self._audit.state == "running":
+            stopped = {"state": "failed", "error": "it was stopped", "finished_at": self._clock.now()}
+            await self._keep(self._audit.model_copy(update=stopped))
+
+    async def _keep(self, audit: Audit) -> None:
+        self._audit = audit
+        await self._records.save(audit)
 
     def _alive(self, audit: Audit) -> Audit:
         if audit.state == "running" and audit.updated_at + LOST_AFTER < self._clock.now():
@@ -88,19 +112,17 @@ class Audits:
         work = asyncio.create_task(self._auditor.run(audit.request, metadata, progress))
         try:
             while not (await asyncio.wait({work}, timeout=SIGN_OF_LIFE_SECONDS))[0]:
-                await self._records.save(so_far())
+                await self._keep(so_far())
             checks = work.result()
             replays = await self._repair(checks) if audit.request.fix else {}
             ended = so_far(state="finished", checks=tuple(checks), replays=replays, finished_at=self._clock.now())
-        except asyncio.CancelledError:
-            work.cancel()
-            await self._records.save(so_far(state="failed", error="it was stopped", finished_at=self._clock.now()))
-            raise
         except Exception as error:
             log.exception("audit failed", audit_id=str(audit.audit_id))
             failure = f"{type(error).__name__}: {error}"
             ended = so_far(state="failed", error=failure, finished_at=self._clock.now())
-        await self._records.save(ended)
+        finally:
+            work.cancel()
+        await self._keep(ended)
         log.info("audit ended", audit_id=str(ended.audit_id), state=ended.state, violations=ended.violations)
 
     async def _repair(self, checks: Sequence[Check]) -> dict[str, UUID]:

@@ -37,6 +37,7 @@ from domain.saga.events import SagaCommandIssued
 from domain.shared.errors import NotFound
 from infra.security.offers import FernetOffers
 from infra.security.tokens import TokenService
+from projections.audit.audits import Audits
 from projections.booking_pages import BookingPages
 from projections.builds import Build, BuildState
 from projections.calendars import Calendars
@@ -51,6 +52,7 @@ from sagas.cancellation import CANCELLATION_SAGA
 from sagas.journal import Journal, Teller
 from sagas.saga import Happening
 from tests.fake_accounts import MemoryAccounts
+from tests.fake_audits import MemoryAuditRecords, PreparedAuditor
 from tests.fakes import CONTEXTS, Fakes, FakeStreams
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -141,6 +143,11 @@ class Memory:
         self.builds = MemoryBuilds(self)
         self.letters = MemoryLetters()
         self.actions = MemoryActions()
+        self.auditor = PreparedAuditor()
+        self.audit_records = MemoryAuditRecords()
+        self.audits = Audits(
+            self.auditor, self.audit_records, PROJECTIONS, dict.fromkeys(CONTEXTS, self.builds), self.clock, uuid4
+        )
         self.operations = MemoryOperations()
         self.limiter = CountingLimiter()
         self.passwords = PlainPasswords()
@@ -156,7 +163,6 @@ class Memory:
             "logs": self.logs,
             "dead_letters": {"bookings": self.letters},
             "actions": self.actions,
-            "audits": None,
             "documents": MemoryDocuments(self),
             "search": MemorySearch(self),
             "calendars": MemoryCalendars(self),
@@ -178,6 +184,7 @@ class Memory:
             offers=FernetOffers(self.accounts, self.clock, uuid4),
             limiter=self.limiter,
             operations=self.operations,
+            audits=self.audits,
             **pretended,
         )
 
