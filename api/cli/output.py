@@ -35,8 +35,14 @@ def with_client(host: Host, work: Callable[[httpx.AsyncClient], Awaitable[None]]
     """Run ``work`` with a client of the platform; problems end with one clear line and exit status 1."""
 
     async def run() -> None:
+        ended: Exception | None = None
         async with host.connect() as client:
-            await work(client)
+            try:
+                await work(client)
+            except (typer.Exit, httpx.HTTPError) as error:
+                ended = error  # a platform that runs in this process would wrap it in a group on its way out
+        if ended is not None:
+            raise ended
 
     try:
         asyncio.run(run())

@@ -10,11 +10,11 @@ from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from pydantic import Field
 
+from api.http.on_record import on_record
 from api.http.requests import ApiRequest
 from api.http.schemas import Body
 from api.http.security import BEARER, STAFF, access
 from api.http.views import View, spec, utc
-from commands.operating import OperatorAction
 from domain.shared.errors import InvalidCommand, NotFound
 from projections.audit.records import Audit, AuditRequest, Check, Violation
 
@@ -107,19 +107,12 @@ async def start_audit(request: ApiRequest, data: JSONBody[NewAudit]) -> Json:
     if data.first is not None and data.last is not None and data.first >= data.last:
         raise InvalidCommand("from must be before to", errors=(("to", "must be after from"),))
     wanted = AuditRequest(first=data.first, last=data.last, full=data.full, fix=data.fix)
-    metadata, platform = request.metadata(), request.platform
-    audit = await platform.audits.ask(wanted, metadata)
     if wanted.fix:
-        await platform.actions.begin(
-            OperatorAction(
-                audit.audit_id,
-                metadata.at,
-                metadata.actor,
-                "audits.fix",
-                "read models",
-                "those that differ from the log",
-            )
-        )
+        async with on_record(request, "audits.fix", "read models that differ from the log", "") as record:
+            audit = await request.platform.audits.ask(wanted, request.metadata())
+            record.outcome = {"audit_id": str(audit.audit_id)}
+    else:
+        audit = await request.platform.audits.ask(wanted, request.metadata())
     headers = {"Location": f"/v1/ops/audits/{audit.audit_id}"}
     return Response({"audit_id": str(audit.audit_id)}, status_code=202, headers=headers)
 

@@ -17,7 +17,7 @@ from api.http.security import BEARER, STAFF, access
 from api.http.views import spec, utc
 from api.platform import FeedStatus
 from domain.shared.errors import NotFound
-from projections.builds import Build, ReplayRunning
+from projections.builds import Build, ask_for_replay
 from projections.projection import Projection
 
 Json = Response[dict[str, Any]]
@@ -47,10 +47,8 @@ async def replay_projection(request: ApiRequest, name: FromPath[str]) -> Json:
             f"no read model {name[:100]!r}; there are {', '.join(each.name for each in platform.projections)}"
         )
     registry = platform.builds[projection.service]
-    async with on_record(request, "projections.replay", name, "") as record, registry.only_replay_of(name):
-        if any(build.state == "building" for build in await registry.builds(name)):
-            raise ReplayRunning(f"a replay of {name} is under way; wait until it has ended")
-        build = await registry.create(name, projection.version, "building", platform.new_id())
+    async with on_record(request, "projections.replay", name, "") as record:
+        build = await ask_for_replay(registry, name, projection.version, platform.new_id())
         record.outcome = {"replay_id": str(build.replay_id)}
     # What was paused because it was wrong is put right, and goes on.
     await platform.operations.resume(name, f"user:{request.principal.account_id}", "it is rebuilt")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import asyncpg
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 
 from domain.shared import topics
 from infra.bootstrap.servers import CONTEXTS, Servers
@@ -97,7 +97,11 @@ async def open_stores(
         streams = {context: AggregateStreams(log) for context, log in logs.items()}
         for stream in streams.values():
             stack.push_async_callback(stream.close)
-        redis = Redis.from_url(servers.redis, socket_timeout=5, socket_connect_timeout=2, max_connections=64)
+        # Whoever finds every connection in use waits for one, instead of failing in the middle of a rush.
+        connections = BlockingConnectionPool.from_url(
+            servers.redis, max_connections=64, timeout=5, socket_timeout=5, socket_connect_timeout=2
+        )
+        redis = Redis.from_pool(connections)
         stack.push_async_callback(redis.aclose)
         documents = _documents(settings, servers, pools)
         search = _search(settings, servers)

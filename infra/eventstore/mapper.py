@@ -157,11 +157,19 @@ class RecordReader:
         known = self._decoded.get(row[1])
         if known is not None:
             return known
+        recorded = self.decode(row)
+        if len(self._decoded) >= _DECODED_KEPT:
+            del self._decoded[next(iter(self._decoded))]
+        self._decoded[recorded.position.notification_id] = recorded
+        return recorded
+
+    def decode(self, row: asyncpg.Record) -> RecordedEvent:
+        """The event of a row as it is stored now, whatever is remembered of it. Raises UnreadableEvent."""
         transaction_id, notification_id, stream_id, version, topic, state, event_id, metadata, recorded_at = row
         # asyncpg's UUIDs are of a subclass, which exact-type serialisers refuse.
         stream_id, event_id = UUID(bytes=stream_id.bytes), UUID(bytes=event_id.bytes)
         try:
-            recorded = RecordedEvent(
+            return RecordedEvent(
                 event_id,
                 self._context,
                 stream_id,
@@ -173,10 +181,6 @@ class RecordReader:
             )
         except (topics.TopicError, ValueError) as error:
             raise UnreadableEvent(self._context, stream_id, version, topic, error) from error
-        if len(self._decoded) >= _DECODED_KEPT:
-            del self._decoded[next(iter(self._decoded))]
-        self._decoded[notification_id] = recorded
-        return recorded
 
     @staticmethod
     def _metadata_of(text: str, event_id: UUID, recorded_at: dt.datetime) -> Metadata:

@@ -150,7 +150,8 @@ class PostgresEventStore:
     ) -> LogRun:
         """The next events of the log; see the port.
 
-        With ``topics`` a bounded number of rows is looked at: a run may be empty and yet have moved on.
+        With ``topics`` a bounded number of rows is looked at: a run may be empty and yet have moved on. With ``up_to``
+        the log is read as it is stored, although newer events may be remembered for the feeds that follow it.
         """
         newest = await self._tail.after(after) if up_to is None else None
         if newest is not None:
@@ -165,7 +166,8 @@ class PostgresEventStore:
                 self._tail.begin_at(after)
             return LogRun(self.context, after, after, ())
         wanted = (row for row in rows if row[4] is not None and (topics is None or row[4] in topics))
-        return LogRun(self.context, after, Position(*rows[-1][:2]), tuple(self._reader.read(row) for row in wanted))
+        read = self._reader.read if up_to is None else self._reader.decode
+        return LogRun(self.context, after, Position(*rows[-1][:2]), tuple(read(row) for row in wanted))
 
     async def newest(self, limit: int) -> Sequence[RecordedEvent]:
         """The last events that a reader may take now; see the port."""

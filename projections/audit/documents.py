@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from commands.ports import Position, RecordedEvent
+from commands.ports import START, Position, RecordedEvent
 from projections.audit.findings import Findings, Period, Place
 from projections.audit.read_models import SAMPLED, Logs, ReadModelAudit, compare_live
 from projections.ports import Document, DocumentStore, FoldedDocument, FoldStore
@@ -113,7 +113,7 @@ class DocumentAudit(ReadModelAudit):
         behind = [
             Place(followed.context, stream, followed.version)
             for stream, followed in folded.streams.items()
-            if positions.get(stream, Position(0, 0)) < followed.position
+            if positions.get(stream, START) < followed.position
         ]
         if behind:
             found.violation(f"{name} lacks events that its feed has passed", *behind)
@@ -167,9 +167,9 @@ class DocumentAudit(ReadModelAudit):
         store: DocumentStore = self._store  # type: ignore[assignment]  # it counts
         there = await store.count(self._projection.name, ())
         known = {key for key, folded in self._folded.items() if folded.body is not None}
-        for context, position in self.needed.items():
+        for context in self._projection.contexts:
             source = logs.by_context[context]
-            run = await source.read_log(position, 2_000, topics=self._projection.topics)
+            run = await source.read_log(self.needed.get(context, START), 2_000, topics=self._projection.topics)
             while run.position != run.prev:
                 known.update(key for recorded in run.events for key in self._projection.keys(recorded))
                 run = await source.read_log(run.position, 2_000, topics=self._projection.topics)

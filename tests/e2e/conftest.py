@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +13,22 @@ SEPARATE_PROCESSES = (("gateway", "users"), ("hotels", "inventory"), ("bookings"
 
 
 @pytest.fixture(scope="session")
-def real_settings(request: pytest.FixtureRequest) -> dict[str, str]:
-    """Settings that point at the real servers, at databases of their own."""
-    name = request.getfixturevalue("fresh_name")()
-    postgres = request.getfixturevalue("create_database")(request.getfixturevalue("postgres_url"), name)
-    return {
-        "NIGHTLEDGER_POSTGRES_URL": postgres,
-        "NIGHTLEDGER_RABBITMQ_URL": request.getfixturevalue("create_vhost")(
-            request.getfixturevalue("rabbitmq_url"), name
-        ),
-        "NIGHTLEDGER_REDIS_URL": request.getfixturevalue("redis_url"),
-        "NIGHTLEDGER_MONGO_URL": request.getfixturevalue("mongo_url"),
-        "NIGHTLEDGER_ELASTICSEARCH_URL": request.getfixturevalue("elasticsearch_url"),
-        "NIGHTLEDGER_NAMESPACE": name,
-    }
+def new_real_settings(request: pytest.FixtureRequest) -> Callable[[], dict[str, str]]:
+    """Makes settings that point at the real servers, at databases of their own."""
+    value = request.getfixturevalue
+
+    def make() -> dict[str, str]:
+        name = value("fresh_name")()
+        return {
+            "NIGHTLEDGER_POSTGRES_URL": value("create_database")(value("postgres_url"), name),
+            "NIGHTLEDGER_RABBITMQ_URL": value("create_vhost")(value("rabbitmq_url"), name),
+            "NIGHTLEDGER_REDIS_URL": value("redis_url"),
+            "NIGHTLEDGER_MONGO_URL": value("mongo_url"),
+            "NIGHTLEDGER_ELASTICSEARCH_URL": value("elasticsearch_url"),
+            "NIGHTLEDGER_NAMESPACE": name,
+        }
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +39,12 @@ def embedded_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 
 
 @pytest.fixture(scope="session")
-def real_platform(tmp_path_factory: pytest.TempPathFactory, real_settings: dict[str, str]) -> Iterator[RunningPlatform]:
+def real_platform(
+    tmp_path_factory: pytest.TempPathFactory, new_real_settings: Callable[[], dict[str, str]]
+) -> Iterator[RunningPlatform]:
     """Several processes on real servers."""
     folder = _folder(tmp_path_factory, "real")
-    with _demo(RunningPlatform(folder, real_settings, SEPARATE_PROCESSES)) as platform:
+    with _demo(RunningPlatform(folder, new_real_settings(), SEPARATE_PROCESSES)) as platform:
         yield platform
 
 

@@ -100,11 +100,24 @@ async def book(
     return await guest.post("/v1/bookings", json=body, headers=headers)
 
 
-async def until(check: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    """Return as soon as ``check`` holds; fail when it does not within ``seconds``."""
+async def all_bookings(guest: httpx.AsyncClient, hotel_id: str) -> list[dict[str, Any]]:
+    """Every booking of the guest at a hotel, page by page."""
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        parameters: dict[str, Any] = {"hotel_id": hotel_id, "limit": 100} | ({"cursor": cursor} if cursor else {})
+        page = ok(await guest.get("/v1/bookings", params=parameters))
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return items
+
+
+async def until(check: Callable[[], Awaitable[bool]], seconds: float = 20, every: float = 0.05) -> None:
+    """Return as soon as ``check``, asked ``every`` so many seconds, holds; fail when it does not within ``seconds``."""
     async with asyncio.timeout(seconds):
         while not await check():  # noqa: ASYNC110 - the condition is in another process, behind HTTP
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every)
 
 
 async def _has_offers(client: httpx.AsyncClient, hotel_id: str) -> bool:

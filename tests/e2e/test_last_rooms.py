@@ -6,13 +6,12 @@ import asyncio
 import uuid
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.e2e.running import RunningPlatform, ok
-from tests.e2e.stories import FIRST_NIGHT, book, offer, open_hotel, registered, stay, until
+from tests.e2e.stories import FIRST_NIGHT, all_bookings, book, offer, open_hotel, registered, stay, until
 
 RUSH = 200
 ROOMS = 10
@@ -77,7 +76,7 @@ async def _all_final(guest: httpx.AsyncClient, count: int, token: str, keys: lis
 
 async def _everything_agrees(platform: RunningPlatform, guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
     """Exactly the rooms there are were sold, and the aggregates and all four read models say the same."""
-    listed = await _all_bookings(guest, hotel["hotel_id"])
+    listed = await all_bookings(guest, hotel["hotel_id"])
     assert Counter(item["status"] for item in listed) == {"confirmed": ROOMS, "rejected": RUSH - ROOMS}
     aggregates = [ok(await guest.get(f"/v1/bookings/{item['booking_id']}")) for item in listed]
     assert [item["status"] for item in aggregates] == [item["status"] for item in listed]
@@ -90,18 +89,6 @@ async def _everything_agrees(platform: RunningPlatform, guest: httpx.AsyncClient
             return [(row["bookings"], row["cancellations"]) for row in rows] == [(ROOMS, 0)]
 
         await until(counted)
-
-
-async def _all_bookings(guest: httpx.AsyncClient, hotel_id: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        parameters: dict[str, Any] = {"hotel_id": hotel_id, "limit": 100} | ({"cursor": cursor} if cursor else {})
-        page = ok(await guest.get("/v1/bookings", params=parameters))
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return items
 
 
 async def _sold_out(guest: httpx.AsyncClient, hotel: dict[str, str]) -> bool:

@@ -76,7 +76,7 @@ async def test_a_saga_tells_its_story_and_refuses_what_has_no_meaning(platform: 
 
 @pytest.mark.xdist_group("e2e-real")
 async def test_dead_letters_are_retried_where_their_consumers_run(
-    real_platform: RunningPlatform, real_settings: dict[str, str]
+    real_platform: RunningPlatform,
 ) -> None:
     """The feeds of hotels run in one process, the gateway in another."""
     async with await real_platform.login("operator") as operator, await real_platform.login("hotelier") as hotelier:
@@ -85,7 +85,7 @@ async def test_dead_letters_are_retried_where_their_consumers_run(
         feed = next(item["build"] for item in items if item["name"] == "hotel_pages")
         stream = ok(await operator.get(f"/v1/ops/streams/{hotel['hotel_id']}"))["items"]
         marks = ("--consumer", feed)
-        with psycopg.connect(real_settings["NIGHTLEDGER_POSTGRES_URL"], autocommit=True) as connection:
+        with psycopg.connect(real_platform.environment["NIGHTLEDGER_POSTGRES_URL"], autocommit=True) as connection:
             for event in stream[:2]:
                 park(connection, feed, event)
         status, output, _ = await run(real_platform, "dead-letters", "list", check=False)

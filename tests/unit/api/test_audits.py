@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -76,7 +76,7 @@ async def test_what_differs_is_rebuilt_if_asked_for_and_that_is_on_record(
     replay = ok(await operator.get(f"/v1/ops/replays/{audit['replays']['booking_pages']}"))
     assert (replay["projection"], replay["state"]) == ("booking_pages", "building")
     [action] = await world.memory.actions.newest(10)
-    assert (action.action_id, action.action) == (UUID(audit_id), "audits.fix")
+    assert (action.action, action.outcome) == ("audits.fix", {"audit_id": audit_id})
 
 
 async def test_one_audit_at_a_time(world: World, operator: httpx.AsyncClient) -> None:
