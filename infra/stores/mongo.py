@@ -25,6 +25,10 @@ _POINTERS, _PREPARED = "pointers", "builds"
 _DUPLICATE_KEY = 11000
 _CONNECT_MS = 2_000
 _ANSWER_MS = 10_000
+_REPLACEMENTS = 1_000
+# FerretDB 1.24 keeps one of its own database connections for each update of a command until the command ends: a few
+# large commands at once take all of them and wait for each other for ever.
+_REPLACEMENTS_ON_FERRETDB = 4
 
 
 class MongoDocuments:
@@ -34,6 +38,7 @@ class MongoDocuments:
         self._url = url
         self._database = database
         self._client: Any = None
+        self._replacements = 0
 
     async def open(self) -> None:
         """Make the client; connections are made when they are needed."""
@@ -84,7 +89,7 @@ class MongoDocuments:
         """See FoldStore."""
         with _answering():
             await self._check_prepared(build)
-            found = await self._collection(build).find({"_id": {"$in": list(keys)}}).to_list(None)
+            found = await self._collection(build).find({"_id": {"$in": list(keys)}}).batch_size(len(keys)).to_list(None)
         return {one["_id"]: FoldedDocument(one["_id"], one["body"], one["folded"], one["positions"]) for one in found}
 
     async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
@@ -100,13 +105,9 @@ class MongoDocuments:
             higher = [one for one in documents if one.key in known and one.folded > known[one.key]]
             refused = {one.key for one in documents if one.key in known and one.folded <= known[one.key]}
             refused |= await self._insert(build, new)
-            if higher:
-                result = await self._collection(build).bulk_write(
-                    [ReplaceOne({"_id": one.key, "folded": {"$lt": one.folded}}, _stored(one)) for one in higher],
-                    ordered=False,
-                )
-                if result.matched_count < len(higher):
-                    refused |= await self._overtaken(build, higher)
+            at_once = await self._replacements_at_once()
+            for first in range(0, len(higher), at_once):
+                refused |= await self._replace(build, higher[first : first + at_once])
         return frozenset(refused)
 
     async def get(self, name: str, key: str) -> Document | None:
@@ -127,7 +128,8 @@ class MongoDocuments:
 
         def page(collection: Any) -> Awaitable[list[Document]]:
             found = collection.find({"$and": tests}, {"body": 1}).sort([(field, direction), ("_id", direction)])
-            rows: Awaitable[list[Document]] = found.limit(limit + 1).batch_size(limit + 1).to_list(limit + 1)
+            # A negative limit is one batch, after which the server keeps no cursor (and nothing that a cursor holds).
+            rows: Awaitable[list[Document]] = found.limit(-(limit + 1)).to_list(limit + 1)
             return rows
 
         rows = await self._read(name, page) or []
@@ -164,7 +166,7 @@ class MongoDocuments:
             raise BuildMissing(build)
 
     async def _folded(self, keys: Sequence[str], build: str) -> dict[str, int]:
-        found = self._collection(build).find({"_id": {"$in": list(keys)}}, {"folded": 1})
+        found = self._collection(build).find({"_id": {"$in": list(keys)}}, {"folded": 1}).batch_size(len(keys))
         return {one["_id"]: one["folded"] for one in await found.to_list(None)}
 
     async def _insert(self, build: str, documents: Sequence[FoldedDocument]) -> set[str]:
@@ -179,6 +181,20 @@ class MongoDocuments:
                 raise
             return {documents[failure["index"]].key for failure in failures}
         return set()
+
+    async def _replacements_at_once(self) -> int:
+        if not self._replacements:
+            server = await self._client.admin.command("buildInfo")
+            self._replacements = _REPLACEMENTS_ON_FERRETDB if "ferretdbVersion" in server else _REPLACEMENTS
+        return self._replacements
+
+    async def _replace(self, build: str, documents: Sequence[FoldedDocument]) -> set[str]:
+        """Replace what is lower; the keys that another writer has overtaken."""
+        result = await self._collection(build).bulk_write(
+            [ReplaceOne({"_id": one.key, "folded": {"$lt": one.folded}}, _stored(one)) for one in documents],
+            ordered=False,
+        )
+        return await self._overtaken(build, documents) if result.matched_count < len(documents) else set()
 
     async def _overtaken(self, build: str, written: Sequence[FoldedDocument]) -> set[str]:
         stored = await self.load(build, [one.key for one in written])
