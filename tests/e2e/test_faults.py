@@ -56,7 +56,8 @@ async def test_the_broker_is_restarted_and_emptied_during_five_hundred_bookings(
             bookings = [ok(await guest.get(f"/v1/bookings/{booking_id}")) for booking_id in accepted]
             outcomes = Counter((booking["status"], booking["reason"]) for booking in bookings)
             assert outcomes == {("confirmed", None): ROOMS, ("rejected", "sold_out"): BOOKINGS - ROOMS}
-            await until(lambda: _listed(guest, hotel["hotel_id"], accepted), seconds=60, every=2)
+            # Documents are the slowest here: the server that stands in for MongoDB takes some 10 ms for each update.
+            await until(lambda: _listed(guest, hotel["hotel_id"], accepted), seconds=200, every=4)
             await _facts_agree(platform, hotel["hotel_id"])
 
 
