@@ -54,6 +54,10 @@ class Seen:
     seconds: float = 0.0
 
 
+LOOK_AT_LEAST_EVERY_SECONDS = 10.0
+"""However long a look takes: an alarm that comes late is none."""
+
+
 class Monitor:
     """``seen`` is what was seen last. ``pools``: one per database; ``desks`` by context."""
 
@@ -78,7 +82,7 @@ class Monitor:
         """For ever."""
         while not being_cancelled():
             await self.look()
-            await wait(max(LOOK_EVERY_SECONDS, self.seen.seconds / SHARE_OF_TIME))
+            await wait(min(LOOK_AT_LEAST_EVERY_SECONDS, max(LOOK_EVERY_SECONDS, self.seen.seconds / SHARE_OF_TIME)))
 
     async def look(self) -> None:
         """Look at everything that answers."""

@@ -28,8 +28,10 @@ async def run(platform: RunningPlatform, *arguments: str, check: bool = True) ->
 async def test_a_paused_read_model_is_red_everywhere_until_it_is_resumed(platform: RunningPlatform) -> None:
     async with await platform.login("operator") as operator, await registered(platform) as guest:
         await run(platform, "projections", "pause", "payment_pages", "--why", "a look at it")
-        await until(lambda: degraded(operator, "feed payment_pages", "a look at it"))
-        await until(lambda: exported(operator, r'nightledger_feed_up{.*feed="payment_pages".*state="paused"} 0\.0'))
+        await until(lambda: degraded(operator, "feed payment_pages", "a look at it"), seconds=60)
+        await until(
+            lambda: exported(operator, r'nightledger_feed_up{.*feed="payment_pages".*state="paused"} 0\.0'), seconds=60
+        )
         status, output, _ = await run(platform, "projections", "list", "--json", check=False)
         assert status == 1
         [item] = [item for line in output.splitlines() if (item := json.loads(line))["name"] == "payment_pages"]
@@ -40,10 +42,10 @@ async def test_a_paused_read_model_is_red_everywhere_until_it_is_resumed(platfor
             hotel = await open_hotel(hotelier)
         booking = ok(await book(guest, (await offer(guest, hotel["hotel_id"]))["offer_token"]), 201)
         assert booking["status"] == "confirmed"
-        await until(lambda: lags(operator, "payment_pages"))
+        await until(lambda: lags(operator, "payment_pages"), seconds=60)
 
         await run(platform, "projections", "resume", "payment_pages", "--why", "seen enough")
-        await until(lambda: keeps_up(operator, "payment_pages"))
+        await until(lambda: keeps_up(operator, "payment_pages"), seconds=60)
         items = ok(await operator.get("/v1/ops/actions"))["items"]
         assert [(each["action"], each["why"]) for each in items if each["target"] == "payment_pages"] == [
             ("projections.resume", "seen enough"),
@@ -71,7 +73,7 @@ async def test_a_saga_tells_its_story_and_refuses_what_has_no_meaning(platform: 
         ]
         assert (action["action"], action["why"]) == ("sagas.retry", "to see")
         assert "nothing to retry" in action["outcome"]["refused"]
-        await until(lambda: exported(operator, r'nightledger_sagas{status="finished"} [1-9]'))
+        await until(lambda: exported(operator, r'nightledger_sagas{status="finished"} [1-9]'), seconds=60)
 
 
 @pytest.mark.xdist_group("e2e-real")
@@ -91,7 +93,7 @@ async def test_dead_letters_are_retried_where_their_consumers_run(
         status, output, _ = await run(real_platform, "dead-letters", "list", check=False)
         assert status == 1
         assert "KeyError" in output
-        await until(lambda: degraded(operator, f"dead letters of {feed}", "2;"))
+        await until(lambda: degraded(operator, f"dead letters of {feed}", "2;"), seconds=60)
 
         status, output, _ = await run(real_platform, "dead-letters", "retry", *marks, "--dry-run")
         assert "2 letters of 1 streams would be touched" in output
@@ -149,9 +151,9 @@ async def test_a_pause_outlives_the_process(tmp_path: Path) -> None:
         platform.kill()
         platform.start()
         async with await platform.login("operator") as operator:
-            await until(lambda: degraded(operator, "feed hotel_pages", "paused by"))
+            await until(lambda: degraded(operator, "feed hotel_pages", "paused by"), seconds=60)
             await run(platform, "projections", "resume", "hotel_pages")
-            await until(lambda: keeps_up(operator, "hotel_pages"))
+            await until(lambda: keeps_up(operator, "hotel_pages"), seconds=60)
 
 
 async def degraded(client: httpx.AsyncClient, part: str, detail: str) -> bool:
