@@ -78,7 +78,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = f"NIGHTLEDGER_{'_'.join(str(part) for part in first['loc']).upper()}"
-        raise BadSetting(f"{name}: {first['msg']}") from error
+        raise BadSetting(f"{name}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def check_services(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ _RED = ("paused", "failed", "down", "quarantined")
 
 def fail(message: str) -> NoReturn:
     """Say what went wrong and end with exit status 1."""
-    err.print(f"[red]{message}[/red]", highlight=False)
+    err.print(f"[red]{message}[/red]", highlight=False, soft_wrap=True)
     raise typer.Exit(EXIT_FAILED)
 
 
