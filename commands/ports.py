@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 from uuid import UUID
 
@@ -473,8 +473,3 @@ def caused_by(metadata: Metadata, cause: UUID, actor: str, at: dt.datetime) -> M
 def replace_metadata(metadata: Metadata, **changes: Any) -> Metadata:
     """A copy of ``metadata`` with some fields changed."""
     return metadata.model_copy(update=changes)
-
-
-def with_metadata(envelope: CommandEnvelope, **changes: Any) -> CommandEnvelope:
-    """A copy of ``envelope`` with some metadata changed."""
-    return replace(envelope, metadata=replace_metadata(envelope.metadata, **changes))

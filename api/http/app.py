@@ -75,10 +75,8 @@ _BOOKING_EVENTS = (
 )
 
 
-def create_app(
-    platform: Platform, http: HttpSettings | None = None, *, pages: Sequence[ControllerRouterHandler] = ()
-) -> Litestar:
-    """The API of ``platform``; ``pages`` are routes of others that are served beside it.
+def create_app(platform: Platform, http: HttpSettings | None = None) -> Litestar:
+    """The API and the pages of ``platform``.
 
     Serve it without trust in forwarding headers: they are anybody's to write.
     """
@@ -93,7 +91,7 @@ def create_app(
             await watch.close()
 
     return Litestar(
-        [*ROUTERS, *pages],
+        ROUTERS,
         before_send=[add_headers],
         debug=False,
         exception_handlers=EXCEPTION_HANDLERS,

@@ -22,7 +22,7 @@ class EmbeddedRedis:
     """Redis with its data in ``directory``, which nothing else uses (say ``data_dir / "redis"``).
 
     Writes go to the append-only file before they are answered, so a killed server loses none; it is flushed to the
-    disk every second, so a loss of power costs the last second, which the read models get again from the log.
+    disk every second, so a loss of power costs the last second, which a replay of the calendars brings back.
     A server that a killed platform left running is taken over. Usable as a context manager.
     """
 
