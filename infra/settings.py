@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     """``iss`` of the tokens that the platform issues."""
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     log_json: bool = False
+    otlp_endpoint: Annotated[str | None, _url("http", "https")] = None
+    """Where traces are sent (OTLP over HTTP, base URL of a collector); without it there are none."""
+    trace_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
+    """The part of the traces that is recorded; a caller's own decision, in its ``traceparent``, counts more."""
     stripe_key: SecretStr | None = None
     stripe_webhook_secret: SecretStr | None = None
 

@@ -205,8 +205,8 @@ def _undo_next(state: BookingSaga, at: dt.datetime, **known: Any) -> Told:
     return _enter(after, "rejecting", at)
 
 
-def _begin(event: BookingRequested, at: dt.datetime) -> Told:
-    state = BookingSaga(
+def _begun(event: BookingRequested, at: dt.datetime) -> BookingSaga:
+    return BookingSaga(
         saga_id=BOOKING_SAGA.saga_id(event.booking_id),
         step="holding",
         booking_id=event.booking_id,
@@ -220,7 +220,10 @@ def _begin(event: BookingRequested, at: dt.datetime) -> Told:
         token=event.payment_token,
         hold_until=at + HOLD_FOR,
     )
-    return _enter(state, "holding", at, hold="asked")
+
+
+def _begin(event: BookingRequested, at: dt.datetime) -> Told:
+    return _enter(_begun(event, at), "holding", at, hold="asked")
 
 
 def _rooms_held(state: BookingSaga, event: RoomsHeld, at: dt.datetime) -> Told:
@@ -375,6 +378,13 @@ def compensate(state: BookingSaga, at: dt.datetime) -> Told:
     return _undo(state, "provider_unavailable", at)
 
 
+def refuse(event: Event, at: dt.datetime) -> Told:
+    """Reject a booking whose saga could not begin, because an operator says so."""
+    if not isinstance(event, BookingRequested):
+        raise IllegalTransition(f"a booking's saga does not begin with {event.topic}")
+    return _enter(_begun(event, at), "rejecting", at, rejection="provider_unavailable")
+
+
 _REACTIONS: Mapping[type[Event], Callable[[BookingSaga, Any, dt.datetime], Told]] = {
     RoomsHeld: _rooms_held,
     HoldRefused: _hold_ended,
@@ -426,4 +436,5 @@ BOOKING_SAGA: Saga[BookingSaga] = Saga(
         }
     ),
     compensate=compensate,
+    refuse=refuse,
 )

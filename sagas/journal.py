@@ -24,6 +24,7 @@ from commands.ports import (
     due,
     replace_metadata,
 )
+from commands.tracing import logged_for
 from domain.saga.events import SagaCommandIssued, SagaReacted, Untold
 from domain.shared.messages import Event
 from domain.shared.topics import lift
@@ -106,7 +107,8 @@ class Teller:
             reaction = journal.saga.react(journal.state, happening)
             return self.record(journal, reaction, _cause(happening), metadata)
         except Exception as error:
-            log.exception("saga quarantined", saga=journal.saga.name, saga_id=str(journal.saga_id))
+            with logged_for(metadata):
+                log.exception("saga quarantined", saga=journal.saga.name, saga_id=str(journal.saga_id))
             return self._set_aside(journal, happening, metadata, f"{type(error).__name__}: {error}")
 
     def record(self, journal: Journal, reaction: Reaction[Any], cause: str, metadata: Metadata) -> Entry:
@@ -140,10 +142,10 @@ class Teller:
         if untold.deadline is not None:
             return self.tell(journal, Happening(metadata.at, deadline=untold.deadline), metadata)
         try:
-            event_type, content = lift(untold.topic, untold.content)
-            event: Event = event_type.model_validate(content)
+            event = event_of(untold)
         except Exception as error:
-            log.exception("saga cannot be retried", saga=journal.saga.name, saga_id=str(journal.saga_id))
+            with logged_for(metadata):
+                log.exception("saga cannot be retried", saga=journal.saga.name, saga_id=str(journal.saga_id))
             return self._quarantine(journal, untold, metadata, f"{type(error).__name__}: {error}")
         return self.tell(journal, Happening(metadata.at, event), metadata)
 
@@ -174,6 +176,13 @@ class Teller:
             after = after._with(event)  # noqa: SLF001 - the journal is this module's own
         after = replace(after, version=journal.version + len(events), metadata=metadata)
         return Entry(journal, after, events, metadata, _timers(journal, after))
+
+
+def event_of(untold: Untold) -> Event:
+    """The event that was set aside. Raises TopicError or ValidationError if this code cannot read it."""
+    event_type, content = lift(untold.topic, untold.content)
+    event: Event = event_type.model_validate(content)
+    return event
 
 
 def deadline_timer(saga_id: UUID) -> UUID:

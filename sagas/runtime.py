@@ -8,11 +8,14 @@ another process: what this one remembers of a saga is only good until the store 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
+
+from pydantic import ValidationError
 
 from commands.ports import (
     Answer,
@@ -28,12 +31,13 @@ from commands.ports import (
     StreamAppend,
     caused_by,
 )
-from domain.saga.events import SagaReacted
+from domain.saga.events import SagaReacted, Untold
 from domain.shared.errors import IllegalTransition, NotFound
 from domain.shared.messages import Event
+from domain.shared.topics import TopicError
 from sagas.commands import PassDeadline
-from sagas.journal import Entry, Journal, Teller
-from sagas.saga import Happening, Saga
+from sagas.journal import Entry, Journal, Teller, event_of
+from sagas.saga import Happening, Reaction, Saga
 
 CONFLICTS = 10
 """How often a lost race is run again here, before whoever called hears of it."""
@@ -106,6 +110,10 @@ class SagaRuntime:
                 else:
                     return
 
+    async def resumes_at(self, checkpoint: Checkpoint) -> Position:
+        """See Feed: effects and checkpoint are one commit."""
+        return checkpoint.position
+
     async def pass_deadline(self, command: PassDeadline, message_id: UUID, metadata: Metadata) -> Answer:
         """Tell a saga that its time is up, if it still waits for that. ``metadata`` is that of the command."""
 
@@ -143,12 +151,10 @@ class SagaRuntime:
         """
 
         def decide(journal: Journal) -> Sequence[Entry]:
-            if journal.saga.compensate is None or journal.state is None:
-                raise IllegalTransition(f"saga {saga_id} ({journal.saga.name}) has nothing that it could give back")
             caused = self._by_operator(journal, message_id, metadata)
-            reaction = journal.saga.compensate(journal.state, caused.at)
+            reaction, left = _way_back(journal, caused.at)
             entries = [self._teller.record(journal, reaction, "compensate", caused)]
-            for untold in journal.untold:
+            for untold in left:
                 entry = self._teller.retell(untold, entries[-1].after, caused)
                 if not entry.after.quarantined:
                     entries.append(entry)
@@ -266,3 +272,23 @@ class SagaRuntime:
         self._memory.move_to_end(journal.saga_id)
         if len(self._memory) > self._remembered:
             self._memory.popitem(last=False)
+
+
+def _way_back(journal: Journal, at: dt.datetime) -> tuple[Reaction[Any], Sequence[Untold]]:
+    """How the saga gives back everything, and what is left to be told to it. Raises IllegalTransition."""
+    saga = journal.saga
+    if journal.state is not None and saga.compensate is not None:
+        return saga.compensate(journal.state, at), journal.untold
+    if journal.state is None and saga.refuse is not None and journal.untold:
+        first, *left = journal.untold
+        try:
+            event = event_of(first)
+        except (TopicError, ValidationError) as error:
+            raise IllegalTransition(
+                f"saga {journal.saga_id} could not begin, and this code cannot read the event that it failed on "
+                f"({first.topic}): retry it with code that can"
+            ) from error
+        return saga.refuse(event, at), left
+    raise IllegalTransition(
+        f"saga {journal.saga_id} ({saga.name}) knows no way back: retry it once the cause of its failure is mended"
+    )

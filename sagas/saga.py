@@ -94,6 +94,11 @@ class Saga(Generic[S]):
 
     None: the saga knows no way back.
     """
+    refuse: Callable[[Event, dt.datetime], Reaction[S]] | None = None
+    """Ends, because an operator says so, what failed on the very event (given) that should have begun the saga.
+
+    Nothing was taken then; but whoever asked has to be told. None: the saga can only be retried.
+    """
 
     def saga_id(self, subject: UUID) -> UUID:
         """The id, and stream, of the saga about ``subject``."""

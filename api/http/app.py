@@ -28,14 +28,17 @@ from api.http.openapi import machines_router, openapi_config
 from api.http.operations import operations_router
 from api.http.payments import payments_router
 from api.http.problems import EXCEPTION_HANDLERS
+from api.http.replays import replays_router
 from api.http.request_ids import add_headers
 from api.http.requests import ApiRequest
 from api.http.sagas import sagas_router
 from api.http.search import get_hotel, search_hotels
 from api.http.settings import HttpSettings
+from api.http.tracing import TracedRequests, note_error
 from api.http.watching import StreamWatch
 from api.platform import Platform
 from api.web.pages import web_plugin
+from commands.tracing import UNTRACED, Tracing
 from domain.booking.events import (
     BookingAwaitingPayment,
     BookingCancelled,
@@ -56,6 +59,7 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     payments_router,
     analytics_router,
     operations_router,
+    replays_router,
     audits_router,
     sagas_router,
     dead_letters_router,
@@ -75,8 +79,8 @@ _BOOKING_EVENTS = (
 )
 
 
-def create_app(platform: Platform, http: HttpSettings | None = None) -> Litestar:
-    """The API and the pages of ``platform``.
+def create_app(platform: Platform, http: HttpSettings | None = None, tracing: Tracing = UNTRACED) -> Litestar:
+    """The API and the pages of ``platform``; its requests are spans of ``tracing``.
 
     Serve it without trust in forwarding headers: they are anybody's to write.
     """
@@ -92,11 +96,13 @@ def create_app(platform: Platform, http: HttpSettings | None = None) -> Litestar
 
     return Litestar(
         ROUTERS,
+        after_exception=[note_error],
         before_send=[add_headers],
         debug=False,
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=[watching],
         logging_config=None,
+        middleware=[TracedRequests(tracing)],
         openapi_config=openapi_config(platform.version),
         plugins=[PydanticPlugin(), web_plugin()],
         request_class=ApiRequest,

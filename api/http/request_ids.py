@@ -43,11 +43,16 @@ async def add_headers(message: Message, scope: Scope) -> None:
         headers.setdefault("Cache-Control", "no-store")
 
 
+def header_of(scope: Scope, header: bytes) -> str:
+    """The value of a header (its name in lower case), empty if there is none; with several of the name the first."""
+    return next((value for name, value in scope["headers"] if name == header), b"").decode("latin-1")
+
+
 def _given(scope: Scope) -> UUID | None:
-    text = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+    text = header_of(scope, _HEADER)
     if len(text) != _UUID_LENGTH:
         return None
     try:
-        return UUID(text.decode("ascii"))
+        return UUID(text)
     except ValueError:
         return None

@@ -12,6 +12,7 @@ from litestar.datastructures import FormMultiDict, State
 from api.http.problems import UnsupportedMediaType
 from api.http.request_ids import request_id_of
 from api.http.settings import HttpSettings
+from api.http.tracing import traceparent_of
 from api.http.watching import StreamWatch
 from api.platform import Platform
 from commands.ports import Metadata
@@ -68,6 +69,7 @@ class ApiRequest(Request[Any, Any, State]):
             correlation_id=self.request_id,
             actor=f"user:{self.principal.account_id}",
             at=self.platform.clock.now(),
+            traceparent=traceparent_of(self.scope),
         )
 
     async def json(self) -> Any:

@@ -50,10 +50,14 @@ class InProcess(httpx.AsyncBaseTransport):
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The API as one visitor calls it. All methods raise ApiProblem for what is refused."""
+    """The API as one visitor calls it. All methods raise ApiProblem for what is refused.
+
+    ``headers`` go with every call: they say which request for a page it belongs to.
+    """
 
     client: httpx.AsyncClient
     peer: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     async def get(self, path: str, token: str | None = None, **parameters: Any) -> Answer:
         """The JSON at ``path``."""
@@ -63,6 +67,10 @@ class Api:
         """Send JSON; header names are written with underscores. An answer without a body is empty."""
         named = {name.replace("_", "-"): value.encode() for name, value in headers.items()}
         return await self._call("POST", path, token, json=content, headers=named)
+
+    async def delete(self, path: str, content: Mapping[str, Any], token: str) -> Answer:
+        """Ask that what is at ``path`` be deleted, with JSON that confirms it."""
+        return await self._call("DELETE", path, token, json=content)
 
     async def refreshed(self, refresh_token: str) -> Answer | None:
         """The next tokens of a session; None if it has ended."""
@@ -75,7 +83,8 @@ class Api:
         return _content(await self._send(method, path, headers=headers, **options))
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return await self.client.request(method, path, extensions={"peer": self.peer}, **options)
+        headers = {**self.headers, **options.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, extensions={"peer": self.peer}, **options)
 
 
 @dataclass(slots=True)

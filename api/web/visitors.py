@@ -12,6 +12,7 @@ from litestar.datastructures import Cookie, MutableScopeHeaders, State
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.tracing import headers_of_follow_up
 from api.web.client import Api, Backstage
 
 ACCESS, REFRESH, FORM = "nightledger_access", "nightledger_refresh", "nightledger_form"
@@ -94,7 +95,8 @@ class PageRequest(Request[Any, Any, State]):
     @property
     def api(self) -> Api:
         """The API, called for this visitor."""
-        return Api(self.backstage.client, self.client.host if self.client else "unknown")
+        peer = self.client.host if self.client else "unknown"
+        return Api(self.backstage.client, peer, headers_of_follow_up(self.scope))
 
     @property
     def address(self) -> str:

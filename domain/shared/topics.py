@@ -53,6 +53,17 @@ def lift(topic: str, state: dict[str, Any]) -> tuple[type[Any], dict[str, Any]]:
     return type_of_topic[topic], state
 
 
+def stored_as(current: frozenset[str]) -> frozenset[str]:
+    """Every name under which events may be stored that are read as ``current``: those names, and their old versions."""
+    return current | {old for old in _upcasters if _newest(old) in current}
+
+
+def _newest(topic: str) -> str:
+    while topic in _upcasters:
+        topic, _ = _upcasters[topic]
+    return topic
+
+
 def check() -> None:
     """Refuse to start on duplicate names, malformed names, gaps or cycles in the upcasting chain."""
     problems = [f"{topic}: declared twice" for topic in _duplicates]

@@ -8,11 +8,14 @@ from types import TracebackType
 from typing import Self
 
 from commands.ports import Clock, CommandBus, EventStore
+from commands.tracing import Tracing
 from infra.clock import new_id
 from infra.messaging.delivery import CommandDelivery, Dispatch
 from infra.messaging.leadership import Leadership
+from infra.messaging.queues import QueueDepth
 from infra.messaging.rabbit.commands import AgainByBroker, CommandConsumers
 from infra.messaging.rabbit.connection import RabbitConnection
+from infra.messaging.rabbit.depths import depths
 from infra.messaging.rabbit.feed_source import BrokerSources
 from infra.messaging.rabbit.relay import Relay
 from infra.messaging.rabbit.rpc import RabbitBus, RpcServer
@@ -22,10 +25,11 @@ from infra.messaging.stats import Stats
 class Broker:
     """Used as a context manager: what was started is stopped at its end, the connection last."""
 
-    def __init__(self, url: str, fatal: Callable[[str], None], stats: Stats) -> None:
+    def __init__(self, url: str, fatal: Callable[[str], None], stats: Stats, tracing: Tracing) -> None:
         """``fatal`` is told when the broker answers but does not deliver to this process."""
         self._connection = RabbitConnection(url, fatal, stats)
         self._stats = stats
+        self._tracing = tracing
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -50,7 +54,7 @@ class Broker:
 
     async def bus(self, own: Sequence[str], dispatch: Dispatch) -> CommandBus:
         """Send commands to services of other processes, and answer theirs for the services in ``own``."""
-        remote = RabbitBus(self._connection)
+        remote = RabbitBus(self._connection, tracing=self._tracing)
         await remote.start()
         self._stack.push_async_callback(remote.stop)
         server = RpcServer(self._connection, own, dispatch, self._stats)
@@ -61,6 +65,12 @@ class Broker:
     def sources(self, logs: Mapping[str, EventStore]) -> BrokerSources:
         """Where feeds get events from."""
         return BrokerSources(self._connection, logs, self._stats)
+
+    async def depths(
+        self, feeds: Mapping[str, Sequence[str]], commanded: Sequence[str], answering: Sequence[str]
+    ) -> Mapping[str, QueueDepth]:
+        """How full the queues of all processes are; see ``infra.messaging.rabbit.depths``."""
+        return await depths(self._connection, feeds=feeds, commanded=commanded, answering=answering)
 
     def again(self, service: str) -> AgainByBroker:
         """Delayed retries of a service's commands."""
@@ -74,6 +84,15 @@ class Broker:
 
     async def relay(self, log: EventStore, leadership: Leadership, clock: Clock, commanded: Sequence[str]) -> None:
         """Publish a log, and the commands in it for the services ``commanded``."""
-        relay = Relay(log, self._connection, leadership, clock, new_id, self._stats, command_services=commanded)
+        relay = Relay(
+            log,
+            self._connection,
+            leadership,
+            clock,
+            new_id,
+            self._stats,
+            command_services=commanded,
+            tracing=self._tracing,
+        )
         await relay.start()
         self._stack.push_async_callback(relay.stop)

@@ -54,7 +54,7 @@ async def in_this_process(settings: Settings) -> AsyncIterator[httpx.AsyncClient
     async with AsyncExitStack() as stack:
         with _starting():
             running = await stack.enter_async_context(started(settings, SERVICES, _raise_failure))
-        app = create_app(running.platform, HttpSettings(limits=_NO_LIMITS))
+        app = create_app(running.platform, HttpSettings(limits=_NO_LIMITS), running.tracing)
         await stack.enter_async_context(app.lifespan())
         tokens = await local_operator(running.platform)
         transport = httpx.ASGITransport(cast("Any", app))  # the two spell the types of ASGI differently
@@ -104,7 +104,7 @@ class _Serving:
         if self._demo:
             running.operations.starting.add("demo")
         config = uvicorn.Config(
-            create_app(running.platform, http),
+            create_app(running.platform, http, running.tracing),
             host=settings.host,
             port=settings.port,
             log_config=None,

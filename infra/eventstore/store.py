@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -22,6 +23,7 @@ from commands.ports import (
     Position,
     RecordedEvent,
 )
+from commands.turns import in_turns
 from domain.shared import topics as registry
 from domain.shared.aggregate import Aggregate
 from infra.eventstore.batch import HANDLED, BatchWriter, KnownHeads, Pending, answer_in, pending_of
@@ -56,6 +58,8 @@ SELECT # FROM @stored_events WHERE (metadata->>'correlation_id')::uuid = $1
 ORDER BY transaction_id, notification_id"""
 _COUNT = "SELECT count(*) &"
 _COUNT_OF_TOPICS = "SELECT count(*) & AND topic = ANY($5::text[])"
+_FIRST_AFTER = """
+SELECT recorded_at & AND (topic = ANY($5::text[]) OR $5 IS NULL) ORDER BY transaction_id, notification_id LIMIT 1"""
 
 # One statement, hence one snapshot: those wanted among the next $6 rows, then a row that says how far those $6 reach;
 # that one is needed, and looked for, only when fewer than $5 were found.
@@ -153,6 +157,7 @@ class PostgresEventStore:
         With ``topics`` a bounded number of rows is looked at: a run may be empty and yet have moved on. With ``up_to``
         the log is read as it is stored, although newer events may be remembered for the feeds that follow it.
         """
+        topics = None if topics is None else registry.stored_as(topics)
         newest = await self._tail.after(after) if up_to is None else None
         if newest is not None:
             rows = newest[:limit] if topics is None else _reduced(newest, limit, topics)
@@ -166,8 +171,10 @@ class PostgresEventStore:
                 self._tail.begin_at(after)
             return LogRun(self.context, after, after, ())
         wanted = (row for row in rows if row[4] is not None and (topics is None or row[4] in topics))
-        read = self._reader.read if up_to is None else self._reader.decode
-        return LogRun(self.context, after, Position(*rows[-1][:2]), tuple(read(row) for row in wanted))
+        # All feeds want the newest events. What is older is read by whoever is behind, and not remembered.
+        read = self._reader.decode if up_to else self._reader.read if newest is None else self._reader.keep
+        events = await in_turns(wanted, read)
+        return LogRun(self.context, after, Position(*rows[-1][:2]), tuple(events))
 
     async def newest(self, limit: int) -> Sequence[RecordedEvent]:
         """The last events that a reader may take now; see the port."""
@@ -187,9 +194,15 @@ class PostgresEventStore:
         if topics is None:
             rows = await self._fetch(_COUNT, *after, *_END)
         else:
-            rows = await self._fetch(_COUNT_OF_TOPICS, *after, *_END, sorted(topics))
+            rows = await self._fetch(_COUNT_OF_TOPICS, *after, *_END, sorted(registry.stored_as(topics)))
         counted: int = rows[0][0]
         return counted
+
+    async def first_after(self, after: Position, topics: frozenset[str] | None = None) -> dt.datetime | None:
+        """When the first event after ``after`` was recorded, though it may be unreadable; see the port."""
+        names = None if topics is None else sorted(registry.stored_as(topics))
+        rows = await self._fetch(_FIRST_AFTER, *after, *_END, names)
+        return rows[0][0] if rows else None
 
     async def wait_beyond(self, position: Position, wait_seconds: float) -> bool:
         """Return True as soon as ``head()`` is beyond ``position``, False after ``wait_seconds``."""
@@ -242,6 +255,16 @@ class PostgresEventStore:
             "SELECT feed, context, transaction_id, notification_id FROM @checkpoints ORDER BY feed, context"
         )
         return [Checkpoint(feed, context, Position(*place)) for feed, context, *place in rows]
+
+    async def set_back(self, checkpoint: Checkpoint) -> None:
+        """See EventStore."""
+        await self._fetch(
+            "UPDATE @checkpoints SET transaction_id = $3, notification_id = $4 WHERE feed = $1 AND context = $2"
+            " AND (transaction_id, notification_id) > ($3, $4)",
+            checkpoint.feed,
+            checkpoint.context,
+            *checkpoint.position,
+        )
 
     async def _fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         full = statement.replace("&", _NEXT).replace("#", RecordReader.columns)

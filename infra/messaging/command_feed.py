@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from commands.ports import Checkpoint, LogRun
+from commands.ports import Checkpoint, LogRun, Position
 from domain.saga.events import SagaCommandIssued
 from infra.messaging.delivery import CommandDelivery
 from infra.messaging.parking import consumer_of
@@ -60,6 +60,10 @@ class CommandFeed:
             task.add_done_callback(self._slow_one_ended)
         for task in done:
             task.result()
+
+    async def resumes_at(self, checkpoint: Checkpoint) -> Position:
+        """See Feed: the effects are in PostgreSQL, like the checkpoint."""
+        return checkpoint.position
 
     def _slow_one_ended(self, task: asyncio.Task[None]) -> None:
         self._slow.discard(task)

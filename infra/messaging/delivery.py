@@ -21,6 +21,7 @@ from commands.ports import (
     EventStore,
     SetTimer,
 )
+from commands.tracing import logged_for
 from domain.shared.messages import Command
 from infra.messaging.parking import command_letter
 from infra.messaging.retries import CommandRetries
@@ -79,16 +80,17 @@ class CommandDelivery:
 
     async def deliver(self, message: CommandMessage, attempt: int = 1) -> None:
         """Carry out one command; see deliver_all."""
-        try:
-            async with self._room:
-                await self.dispatch(message.envelope())
-        except DuplicateMessage:
-            self._count("commands_duplicate")
-        except Exception as error:  # noqa: BLE001 - every failure is retried, then parked with its traceback
-            self._count("commands_failed")
-            await self._failed(message, attempt, error)
-        else:
-            self._count("commands_done")
+        with logged_for(message.metadata):
+            try:
+                async with self._room:
+                    await self.dispatch(message.envelope())
+            except DuplicateMessage:
+                self._count("commands_duplicate")
+            except Exception as error:  # noqa: BLE001 - every failure is retried, then parked with its traceback
+                self._count("commands_failed")
+                await self._failed(message, attempt, error)
+            else:
+                self._count("commands_done")
 
     async def bring_again_if_lost(self, message: CommandMessage) -> None:
         """Have a command that is being carried out brought again, should this process not live to see its end."""

@@ -17,6 +17,7 @@ import structlog
 
 from commands.operating import FeedControls, FeedState
 from commands.ports import Clock, DeadLetter, DeadLetters, EventStore, Feed, NewId
+from commands.tracing import UNTRACED, Tracing
 from domain.shared.errors import IllegalTransition, NotFound
 from infra.messaging.feed_runner import FeedRunner, Home, Retried
 from infra.messaging.leadership import Leadership
@@ -79,6 +80,7 @@ class Feeds:
         stats: Stats,
         retries: FeedRetries | None = None,
         controls: Mapping[str, FeedControls] | None = None,
+        tracing: Tracing = UNTRACED,
     ) -> None:
         """``controls`` None: no operator orders anything."""
         self._stores = stores
@@ -90,6 +92,7 @@ class Feeds:
         self._stats = stats
         self._retries = retries or FeedRetries()
         self._controls = controls or {}
+        self._tracing = tracing
         self._feeds: dict[str, _Running] = {}
 
     async def start(self, feed: Feed, home: str) -> None:
@@ -222,7 +225,13 @@ class Feeds:
         running.progress.states.clear()
         running.progress.base = "running"
         shared = Home(
-            self._stores[home], self._dead_letters[home], self._clock, self._new_id, self._retries, self._stats
+            self._stores[home],
+            self._dead_letters[home],
+            self._clock,
+            self._new_id,
+            self._retries,
+            self._stats,
+            self._tracing,
         )
         try:
             async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import Counter
+from contextlib import AbstractContextManager
 from functools import partial
 from uuid import UUID
 
 import structlog
 
-from commands.ports import Clock, DeadLetters, DueTimer, Temporary, Timers
+from commands.ports import Clock, CommandEnvelope, DeadLetters, DueTimer, Temporary, Timers, UnreadableTimer
+from commands.tracing import UNTRACED, Attributes, Tracing, logged_for, span_of_command
 from infra.messaging.delivery import Dispatch
-from infra.messaging.parking import command_letter
+from infra.messaging.parking import command_letter, undecodable_letter
 from infra.messaging.retries import FeedRetries, being_cancelled, pause_unless
 from infra.messaging.stats import Stats
 from infra.messaging.wire import CommandMessage
@@ -31,8 +33,8 @@ class TimerLoop:
     """Claims due timers and hands their commands to ``dispatch``, many at once.
 
     A command that fails keeps its claim, so that it comes again when the claim lapses; one that fails ``GIVE_UP_AFTER``
-    times in this process becomes a dead letter. Temporary failures are not counted. Several processes may run the loop
-    of one context: each timer is claimed by one of them.
+    times in this process becomes a dead letter, one that cannot even be read at once. Temporary failures are not
+    counted. Several processes may run the loop of one context: each timer is claimed by one of them.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class TimerLoop:
         at_once: int = 64,
         look_every: float = LOOK_EVERY_SECONDS,
         give_up_after: int = GIVE_UP_AFTER,
+        tracing: Tracing = UNTRACED,
     ) -> None:
         self._context = context
         self._timers = timers
@@ -57,6 +60,7 @@ class TimerLoop:
         self._at_once = at_once
         self._look_every = look_every
         self._give_up_after = give_up_after
+        self._tracing = tracing
         self._failures: Counter[UUID] = Counter()
         self._woken = asyncio.Event()
         self._in_flight: dict[_Due, asyncio.Task[None]] = {}
@@ -125,9 +129,33 @@ class TimerLoop:
             return self._look_every
         return min(self._look_every, max(0.0, (due_at - self._clock.now()).total_seconds()))
 
-    async def _deliver(self, timer: DueTimer) -> None:
+    async def _deliver(self, timer: DueTimer | UnreadableTimer) -> None:
+        if isinstance(timer, UnreadableTimer):
+            await self._park_unreadable(timer)
+        else:
+            with logged_for(timer.command.metadata):
+                await self._dispatch_it(timer)
+
+    async def _park_unreadable(self, timer: UnreadableTimer) -> None:
+        self._stats.count("timers_failed", context=self._context)
+        log.error("timer_unreadable", context=self._context, timer=str(timer.timer_id), error=repr(timer.error))
+        await self._dead_letters.park(
+            undecodable_letter(self._context, timer.timer_id, timer.stored, timer.error, self._clock.now())
+        )
+        await self._timers.done(timer)
+
+    def _span(self, timer: DueTimer) -> AbstractContextManager[CommandEnvelope]:
+        late = (self._clock.now() - timer.due_at).total_seconds()
+        about: Attributes = {
+            "nightledger.timer.due_at": timer.due_at.isoformat(),
+            "nightledger.timer.late_seconds": late,
+        }
+        return span_of_command(self._tracing, f"timer {timer.command.command.name}", "internal", timer.command, about)
+
+    async def _dispatch_it(self, timer: DueTimer) -> None:
         try:
-            await self._dispatch(timer.command)
+            with self._span(timer) as spanned:
+                await self._dispatch(spanned)
         except Temporary as error:
             log.warning("timer_postponed", context=self._context, timer=str(timer.timer_id), error=repr(error))
             return

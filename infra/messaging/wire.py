@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from commands.ports import CommandEnvelope, Idempotency, LogRun, Metadata, Position, RecordedEvent, replace_metadata
 from domain.saga.events import SagaCommandIssued
 from domain.shared.messages import command_types
-from domain.shared.topics import TopicError, lift
+from domain.shared.topics import TopicError, lift, stored_as
 
 EVENTS_CONTENT_TYPE = "application/cloudevents-batch+json"
 COMMANDS_CONTENT_TYPE = "application/json"
@@ -153,10 +153,11 @@ def decode_run(body: bytes, context: str, after: Position, position: Position, t
 
     Raises ValidationError for a body that is not a batch, TopicError for a topic that this code lacks.
     """
+    names = None if topics is None else stored_as(topics)
     events = tuple(
         cloud_event.recorded()
         for cloud_event in _events.validate_json(body)
-        if Position.parse(cloud_event.position) > after and (topics is None or cloud_event.type in topics)
+        if Position.parse(cloud_event.position) > after and (names is None or cloud_event.type in names)
     )
     return LogRun(context, after, position, events)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import aiormq
 import structlog
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError
 from aiormq.exceptions import ChannelInvalidStateError
 from faststream import AckPolicy
@@ -184,6 +186,20 @@ class RabbitConnection:
             raise Unroutable(f"no queue takes {routing_key!r}: {error}") from error
         except (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, RuntimeError) as error:
             raise BrokerUnavailable(f"RabbitMQ did not confirm: {type(error).__name__}: {error}") from error
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[AbstractChannel]:
+        """A channel for questions to the broker. Raises BrokerUnavailable, also if it does not answer within 10 s."""
+        broker = self._broker
+        if broker is None:
+            raise BrokerUnavailable(f"not connected to RabbitMQ ({self.last_error})")
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                connection = await broker.connect()
+                async with connection.channel() as channel:
+                    yield channel
+        except (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, RuntimeError) as error:
+            raise BrokerUnavailable(f"RabbitMQ did not answer: {type(error).__name__}: {error}") from error
 
     def _want(self) -> None:
         self._up.clear()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import structlog
 
 from commands.ports import Checkpoint, Clock, Commit, EventStore, LogRun, Metadata, NewId, Position
+from commands.tracing import UNTRACED, Tracing
 from infra.messaging.leadership import Leadership
 from infra.messaging.log_tail import LogTail
 from infra.messaging.parking import describe
@@ -25,6 +26,7 @@ from infra.messaging.wire import (
     encode_commands,
     encode_events,
 )
+from infra.observability.runs import spans_of_run
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class Relay:
         *,
         command_services: Sequence[str] = (),
         waits: FeedRetries | None = None,
+        tracing: Tracing = UNTRACED,
     ) -> None:
         self._store = store
         self._context = store.context
@@ -71,6 +74,7 @@ class Relay:
         self._stats = stats
         self._command_services = frozenset(command_services)
         self._waits = waits or FeedRetries()
+        self._tracing = tracing
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
         self.position = Position(0, 0)
@@ -139,6 +143,12 @@ class Relay:
 
     async def _publish(self, run: LogRun) -> None:
         """Publish a run and the commands in it; returns when all of it is confirmed."""
+        name, now = f"publish {self._context}", self._clock.now()
+        about = {"nightledger.context": self._context, "messaging.system": "rabbitmq"}
+        with spans_of_run(self._tracing, name, "producer", run.events, now, about) as spanned:
+            await self._publish_all(replace(run, events=tuple(spanned)))
+
+    async def _publish_all(self, run: LogRun) -> None:
         async with asyncio.TaskGroup() as group:
             if run.events:
                 group.create_task(self._publish_events(run))

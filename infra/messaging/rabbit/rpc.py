@@ -12,6 +12,7 @@ from faststream.rabbit import RabbitMessage
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from commands.ports import Answer, CommandEnvelope, ServiceUnavailable, Temporary
+from commands.tracing import UNTRACED, Tracing, logged_for, span_of_command
 from domain.shared.errors import DomainError
 from infra.messaging.delivery import Dispatch
 from infra.messaging.parking import describe
@@ -98,8 +99,16 @@ class RpcServer:
 
     async def _reply(self, body: bytes) -> Reply:
         try:
-            envelope = CommandMessage.model_validate_json(body).envelope()
-            return Reply(answer=await self._dispatch(envelope))
+            message = CommandMessage.model_validate_json(body)
+        except ValidationError as error:
+            log.exception("request_unreadable")
+            return Reply(failure=describe(error))
+        with logged_for(message.metadata):
+            return await self._answer(message)
+
+    async def _answer(self, message: CommandMessage) -> Reply:
+        try:
+            return Reply(answer=await self._dispatch(message.envelope()))
         except DomainError as error:
             return Reply(refusal=Refusal.of(error))
         except Temporary as error:
@@ -112,9 +121,12 @@ class RpcServer:
 class RabbitBus:
     """The CommandBus over RabbitMQ."""
 
-    def __init__(self, connection: RabbitConnection, seconds: float = REQUEST_SECONDS) -> None:
+    def __init__(
+        self, connection: RabbitConnection, seconds: float = REQUEST_SECONDS, tracing: Tracing = UNTRACED
+    ) -> None:
         """``seconds``: how long an answer is waited for."""
         self._connection = connection
+        self._tracing = tracing
         self._seconds = seconds
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._replies = Subscription(reply_queue(uuid4().hex), self._answered, prefetch=1000)
@@ -129,6 +141,11 @@ class RabbitBus:
 
     async def send(self, envelope: CommandEnvelope) -> Answer:
         """See CommandBus. Raises RemoteFailure when the handler failed in a way that is no refusal."""
+        name, about = f"request {envelope.command.name}", {"messaging.system": "rabbitmq"}
+        with span_of_command(self._tracing, name, "client", envelope, about) as spanned:
+            return await self._ask(spanned)
+
+    async def _ask(self, envelope: CommandEnvelope) -> Answer:
         service = envelope.command.service()
         request = uuid4().hex
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

@@ -56,6 +56,21 @@ async def test_every_old_version_is_read_as_the_current_one(store: PostgresEvent
     assert [one.event for one in (await store.read_log(START, 10)).events] == expected
 
 
+async def test_who_takes_an_event_takes_its_old_versions_too(store: PostgresEventStore, pool: asyncpg.Pool) -> None:
+    takes = frozenset({Measured.topic})
+    for topic, state in (("lifting.v1.Measured", '{"length": 3}'), ("lifting.v2.Measured", '{"centimetres": 4}')):
+        await pool.execute(in_schema(INSERT, store.context), uuid4(), 1, topic, state)
+
+    for _ in range(2):  # from the table, and from what is remembered of its end
+        run = await store.read_log(START, 10, topics=takes)
+        assert [one.event for one in run.events] == [
+            Measured(millimetres=30, by="unknown"),
+            Measured(millimetres=40, by="unknown"),
+        ]
+        assert (await store.read_log(run.position, 10, topics=takes)).events == ()
+    assert await store.count(START, takes) == 2
+
+
 @pytest.mark.parametrize(
     ("topic", "state", "complaint"),
     [

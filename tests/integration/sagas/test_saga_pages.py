@@ -21,7 +21,7 @@ from sagas.journal import Journal, Teller
 from sagas.saga import Happening, Saga
 from tests.contract.document_store import document_place
 from tests.fakes import NOW, FakeClock
-from tests.unit.projections.recording import recorded
+from tests.unit.projections.recording import recorded, run_of
 from tests.unit.sagas.spec import booking_rejected, held, hold_refused, of_booking, requested
 
 BUILD = "saga_pages_1"
@@ -57,7 +57,7 @@ async def write(documents: PostgresDocuments, *stories: Story) -> None:
     writer = FoldWriter(SagaPages(), documents, (("status", "updated_at"),))
     await writer.prepare(BUILD)
     for each in stories:
-        await writer.write(BUILD, each)
+        await writer.write(BUILD, run_of(*each))
     await documents.point(SagaPages.name, BUILD)
 
 

@@ -96,7 +96,8 @@ class World:
 
     async def due(self, within: dt.timedelta = FAR) -> list[DueTimer]:
         """Timers that are due by then; claims them."""
-        return list(await self.timers.claim_due(self.clock.now() + within))
+        claimed = await self.timers.claim_due(self.clock.now() + within)
+        return [timer for timer in claimed if isinstance(timer, DueTimer)]
 
     async def order(self, runtime: SagaRuntime, command: Command, actor: str = "user:operator") -> Answer:
         """Give a saga a command of its own."""
