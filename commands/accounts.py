@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
 from commands.ports import Temporary
-from domain.shared.errors import DomainError
+from domain.shared.errors import DomainError, Unauthenticated
 
 Role = Literal["guest", "hotelier", "operator", "analyst", "admin"]
 ROLES: tuple[Role, ...] = ("guest", "hotelier", "operator", "analyst", "admin")
+PLATFORMS_OWN = "@localhost"
+"""How the addresses of accounts end that the platform has made for itself: nobody can register such a one."""
 
 
 class EmailTaken(DomainError):
     """An account with this e-mail address exists."""
 
     problem = "email-taken"
+
+
+class AccountGone(Unauthenticated):
+    """The account does not exist any more: nothing can be kept for it."""
 
 
 class AccountsUnavailable(Temporary):
@@ -42,12 +48,29 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who stays: the details behind a ``guest_id``."""
+    """Who stays: the details behind a ``guest_id``. They are forgotten together with the account that gave them.
+
+    ``account_id`` None: they were kept before that was noted; the account is that of the booking.
+    """
 
     guest_id: UUID
     name: str
     email: str
     phone: str | None = None
+    account_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What somebody wrote about a booking in their own words: personal data, so it is kept here and not in an event.
+
+    ``remark_id`` is the id of the command that it came with, which its events name as their cause. It is forgotten
+    together with the account of the booking.
+    """
+
+    remark_id: UUID
+    account_id: UUID
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +106,30 @@ class Accounts(Protocol):
         ...
 
     async def remember_person(self, person: Person) -> None:
-        """Keep a person's details; those already kept under the id stay as they are."""
+        """Keep a person's details; those already kept under the id stay as they are. Raises AccountGone."""
         ...
 
     async def person(self, guest_id: UUID) -> Person | None:
         """The details; None if unknown or forgotten."""
         ...
 
+    async def keep_remark(self, remark: Remark) -> None:
+        """Keep a remark; one that is kept under the id stays. Of an account that is gone nothing is kept."""
+        ...
+
+    async def remarks(self, remark_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """The words of those of these remarks that are kept."""
+        ...
+
+    async def colleagues(self, account_id: UUID, roles: frozenset[Role]) -> int:
+        """How many other people can log in with one of ``roles``; the platform's own accounts do not count."""
+        ...
+
     async def open_session(self, session_id: UUID, account_id: UUID, token_id: str, expires_at: dt.datetime) -> None:
-        """Begin a session whose refresh token is ``token_id``; it ends at ``expires_at`` however often renewed."""
+        """Begin a session whose refresh token is ``token_id``; it ends at ``expires_at`` however often renewed.
+
+        Raises AccountGone.
+        """
         ...
 
     async def rotate_session(self, session_id: UUID, used: str, new: str, now: dt.datetime) -> bool:

@@ -236,6 +236,10 @@ class EventStore(Protocol):
         """How many events lie after ``after`` (only those of ``topics``, if given)."""
         ...
 
+    async def first_after(self, after: Position, topics: frozenset[str] | None = None) -> dt.datetime | None:
+        """When the first event (of ``topics``) after ``after`` was recorded, though it be unreadable; None: no such."""
+        ...
+
     async def wait_beyond(self, position: Position, wait_seconds: float) -> bool:
         """Return True as soon as ``head()`` may be beyond ``position``, False after ``wait_seconds``."""
         ...
@@ -270,6 +274,10 @@ class EventStore(Protocol):
 
     async def checkpoints(self) -> Sequence[Checkpoint]:
         """All checkpoints kept in this store."""
+        ...
+
+    async def set_back(self, checkpoint: Checkpoint) -> None:
+        """Lower a feed's checkpoint: what lies behind it is handed to the feed again. A commit only ever raises it."""
         ...
 
 
@@ -342,7 +350,18 @@ class Feed(Protocol):
     commits_checkpoint: bool
 
     async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
-        """Take a run as one unit of work; ``checkpoint`` stands behind it. Raises if nothing of it took effect."""
+        """Take a run as one unit of work; ``checkpoint`` stands behind it. Raises if nothing of it took effect.
+
+        ``run.prev`` is where the run before it ended that was handed over. Raises WentBack if that one's effects are
+        lost.
+        """
+        ...
+
+    async def resumes_at(self, checkpoint: Checkpoint) -> Position:
+        """Where to go on: at ``checkpoint``, or further back if the store of the effects has lost some of them.
+
+        Raises what ``handle`` raises when that store is away.
+        """
         ...
 
 
@@ -356,6 +375,10 @@ class FeedHost(Protocol):
     async def stop(self, name: str) -> None:
         """Stop a feed and wait until it has stopped; no error if it does not run."""
         ...
+
+
+class WentBack(Exception):
+    """A feed's store has lost effects that it had acknowledged: go on where the feed ``resumes_at`` now."""
 
 
 class Temporary(Exception):
@@ -425,14 +448,24 @@ class DueTimer:
     command: CommandEnvelope
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableTimer:
+    """A timer whose time has come, and whose command (``stored``, JSON) this version of the code cannot read."""
+
+    timer_id: UUID
+    due_at: dt.datetime
+    stored: str
+    error: Exception
+
+
 class Timers(Protocol):
     """The table ``timers`` of one context's store (timers are set by commits)."""
 
-    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer]:
-        """Claim timers that are due (SKIP LOCKED), oldest first."""
+    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer | UnreadableTimer]:
+        """Claim timers that are due (SKIP LOCKED), oldest first; one that cannot be read is among them as such."""
         ...
 
-    async def done(self, timer: DueTimer) -> None:
+    async def done(self, timer: DueTimer | UnreadableTimer) -> None:
         """Forget a delivered timer, unless it was set anew to another time meanwhile."""
         ...
 

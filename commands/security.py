@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 from commands.accounts import Account, Role
-from domain.shared.errors import DomainError, InvalidCommand
+from domain.shared.errors import DomainError, InvalidCommand, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks, as an access token tells: the account, its roles when the token was issued, and the session."""
+    """Who asks, as an access token tells: the account, its roles when the token was issued, and the session.
+
+    ``authenticated_at`` is when they last gave their password: when the session began, however often it was renewed.
+    """
 
     account_id: UUID
     roles: frozenset[Role]
     session_id: UUID
     token_id: str
+    authenticated_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,26 @@ class Tokens(Protocol):
     async def rotate_keys(self) -> str:
         """Sign with a new key from now on; what older keys signed is good until it expires. Returns the key's id."""
         ...
+
+
+class ReauthenticationRequired(Unauthenticated):
+    """What is asked for cannot be undone: only somebody who has just given the password may ask (RFC 9470).
+
+    ``max_age`` is how old that may be, in seconds.
+    """
+
+    problem = "reauthentication-required"
+
+    def __init__(self, detail: str, *, max_age: int) -> None:
+        super().__init__(detail)
+        self.max_age = max_age
+
+
+class PasswordWrong(DomainError):
+    """The password that confirms a request is not the account's."""
+
+    problem = "password-wrong"
+    status = 403
 
 
 class PasswordRefused(InvalidCommand):

@@ -28,6 +28,7 @@ from commands.ports import (
     Position,
     RecordedEvent,
     SetTimer,
+    replace_metadata,
 )
 from domain.shared.aggregate import Aggregate
 from domain.shared.messages import Command, Event
@@ -116,7 +117,7 @@ class FakeStreams:
             after = aggregate.fold(events, before.state)
             told = body(after) if body else {}
             changes = timers(after, events) if timers else ()
-            self._append(stream_id, events, envelope.metadata)
+            self._append(stream_id, events, replace_metadata(envelope.metadata, causation_id=envelope.command_id))
             position = str(self.log[-1].position) if events else None
             answer = Answer(context=self.context, position=position, body=told)
             self.answers[message] = answer

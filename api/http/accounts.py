@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
+from uuid import uuid5
 
 from litestar import Response, Router, get, patch, post
 from litestar.params import JSONBody
 
+from api.http.forgetting import forget_me
 from api.http.limits import limit_logins
 from api.http.requests import ApiRequest
 from api.http.schemas import Login, ProfileChange, Registration
 from api.http.security import BEARER, PUBLIC, access
+from api.http.tracing import traceparent_of
 from api.http.views import JwksView, Me, Registered, ServerMetadata, TokenProblem, TokenSet, spec, utc
 from commands.accounts import Account, Role
+from commands.ports import CommandEnvelope, Metadata
 from commands.security import TokenPair
+from domain.account.commands import RegisterAccount
 from domain.shared.errors import Unauthenticated
 
 Json = Response[dict[str, Any]]
@@ -23,7 +28,10 @@ _GUEST: frozenset[Role] = frozenset({"guest"})
 
 @post("/register", status_code=201, responses={201: spec(Registered, description="The account exists.")})
 async def register_account(request: ApiRequest, data: JSONBody[Registration]) -> Json:
-    """Make an account with the role of a guest."""
+    """Make an account with the role of a guest.
+
+    If the record of it is not answered, the account is there all the same, as with any answer that is lost on its way.
+    """
     platform = request.platform
     account = Account(
         account_id=platform.new_id(),
@@ -36,6 +44,7 @@ async def register_account(request: ApiRequest, data: JSONBody[Registration]) ->
         created_at=platform.clock.now(),
     )
     await platform.accounts.register(account)
+    await platform.bus.send(_on_record(request, account))
     return Response({"user_id": str(account.account_id)}, status_code=201)
 
 
@@ -121,6 +130,17 @@ async def get_server_metadata(request: ApiRequest) -> Json:
     )
 
 
+def _on_record(request: ApiRequest, account: Account) -> CommandEnvelope:
+    command = RegisterAccount(account_id=account.account_id, roles=tuple(sorted(account.roles)))
+    metadata = Metadata(
+        correlation_id=request.request_id,
+        actor=f"user:{account.account_id}",
+        at=request.platform.clock.now(),
+        traceparent=traceparent_of(request.scope),
+    )
+    return CommandEnvelope(uuid5(account.account_id, "register"), command, metadata)
+
+
 async def _account(request: ApiRequest) -> Account:
     account = await request.platform.accounts.by_id(request.principal.account_id)
     if account is None:
@@ -156,5 +176,7 @@ login_router = Router(
         log_out,
     ],
 )
-me_router = Router("/v1/me", guards=access(), security=BEARER, tags=["Accounts"], route_handlers=[get_me, change_me])
+me_router = Router(
+    "/v1/me", guards=access(), security=BEARER, tags=["Accounts"], route_handlers=[get_me, change_me, forget_me]
+)
 keys_router = Router("/.well-known", opt=PUBLIC, tags=["Accounts"], route_handlers=[get_jwks, get_server_metadata])

@@ -20,11 +20,12 @@ class StayView(View):
 
 
 class GuestView(View):
-    """Who stays."""
+    """Who stays. ``forgotten``: they wanted everything erased that names them; ``name`` is then no name of theirs."""
 
     name: str
-    email: str
+    email: str | None
     phone: str | None
+    forgotten: bool
 
 
 class PriceView(View):
@@ -108,10 +109,14 @@ class BookingsView(View):
 
 
 class Cause(View):
-    """What led to an event; ``what`` is None if that is not part of this history (the request itself, for example)."""
+    """What led to an event: another event (a command that a saga has issued is one), or a request, timer or import.
 
-    event_id: UUID
+    ``event_id`` is in this history, if it is not None; ``command_id`` is that of the command, if there was one.
+    """
+
+    event_id: UUID | None
     what: str | None
+    command_id: UUID | None
 
 
 class HistoryItem(View):

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
+from api.http.forgetting import account_state
 from api.http.requests import ApiRequest
 from api.http.security import is_staff
 from api.http.views import money_view, utc
-from commands.accounts import Person
 from commands.ports import RecordedEvent
-from domain.booking.events import BookingDetails
+from domain.booking.events import BookingDetails, CancellationRequested
 from domain.booking.state import BOOKING, BookingState
 from domain.shared.errors import NotFound
 from domain.shared.money import Money
 
 HOTEL_PAGES = "hotel_pages"
+FORGOTTEN_GUEST = "forgotten guest"
+_REMARKED = (CancellationRequested,)
+"""Events that follow from requests with which people may write something."""
 
 
 async def booking_events(request: ApiRequest, booking_id: UUID) -> Sequence[RecordedEvent]:
@@ -40,7 +45,7 @@ async def booking_view(request: ApiRequest, events: Sequence[RecordedEvent]) -> 
     details = state.details
     if details is None:
         raise NotFound("the booking did not exist at that time")
-    person = await request.platform.accounts.person(details.guest_id)
+    guest, cancellation = await asyncio.gather(_guest(request, details), _cancellation(request, events, state))
     return {
         "booking_id": str(details.booking_id),
         "status": state.status,
@@ -55,14 +60,14 @@ async def booking_view(request: ApiRequest, events: Sequence[RecordedEvent]) -> 
         "rooms": details.rooms,
         "adults": details.adults,
         "children": details.children,
-        "guest": _guest(person),
+        "guest": guest,
         "price": _price(details),
         "total": money_view(details.total),
         "payment": _payment(state, details),
         "cancellation_policy": [
             {"hours_before": tier.hours_before, "percent": tier.percent_charged} for tier in details.cancellation
         ],
-        "cancellation": _cancellation(state),
+        "cancellation": cancellation,
         "created_at": utc(events[0].metadata.at),
         "updated_at": utc(events[-1].metadata.at),
         "version": events[-1].version,
@@ -71,8 +76,9 @@ async def booking_view(request: ApiRequest, events: Sequence[RecordedEvent]) -> 
 
 
 def as_of(events: Sequence[RecordedEvent], at: dt.datetime | None) -> Sequence[RecordedEvent]:
-    """Those of ``events`` that had happened at ``at`` (None: all)."""
-    return [recorded for recorded in events if at is None or recorded.metadata.at <= at]
+    """Those of one stream's ``events`` that had happened at ``at`` (None: all)."""
+    # Up to the first that had not: the clocks of two machines may differ, and no event counts without those before it.
+    return list(takewhile(lambda recorded: at is None or recorded.metadata.at <= at, events))
 
 
 def at_rest(state: BookingState) -> bool:
@@ -91,8 +97,25 @@ async def _may_see(request: ApiRequest, details: BookingDetails) -> bool:
     return page is not None and page.get("owner_id") == str(principal.account_id)
 
 
-def _guest(person: Person | None) -> dict[str, Any] | None:
-    return None if person is None else {"name": person.name, "email": person.email, "phone": person.phone}
+async def words_with(request: ApiRequest, events: Sequence[RecordedEvent]) -> Mapping[UUID, str]:
+    """What people wrote with the requests that ``events`` followed from, by the id of the event."""
+    caused = {
+        recorded.event_id: recorded.metadata.causation_id
+        for recorded in events
+        if isinstance(recorded.event, _REMARKED) and recorded.metadata.causation_id is not None
+    }
+    words = await request.platform.accounts.remarks(list(caused.values())) if caused else {}
+    return {event_id: words[cause] for event_id, cause in caused.items() if cause in words}
+
+
+async def _guest(request: ApiRequest, details: BookingDetails) -> dict[str, Any] | None:
+    """None if nobody was named, as in imported bookings."""
+    person = await request.platform.accounts.person(details.guest_id)
+    if person is not None:
+        return {"name": person.name, "email": person.email, "phone": person.phone, "forgotten": False}
+    if (await account_state(request, details.account_id)).is_forgotten:
+        return {"name": FORGOTTEN_GUEST, "email": None, "phone": None, "forgotten": True}
+    return None
 
 
 def _price(details: BookingDetails) -> dict[str, Any]:
@@ -117,14 +140,17 @@ def _payment(state: BookingState, details: BookingDetails) -> dict[str, Any]:
     }
 
 
-def _cancellation(state: BookingState) -> dict[str, Any] | None:
+async def _cancellation(
+    request: ApiRequest, events: Sequence[RecordedEvent], state: BookingState
+) -> dict[str, Any] | None:
     settlement = state.settlement
     if settlement is None:
         return None
+    words = await words_with(request, events)
     return {
         "charge": money_view(settlement.charge),
         "refund": money_view(settlement.refund),
-        "reason": settlement.reason,
+        "reason": next(iter(words.values()), settlement.reason),
     }
 
 

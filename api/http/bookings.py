@@ -14,9 +14,10 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from pydantic import ValidationError
 
 from api.http.booking_models import BookingItem, BookingsView, BookingView, HistoryView
-from api.http.booking_views import as_of, at_rest, booking_events, booking_view, unknown
+from api.http.booking_views import as_of, at_rest, booking_events, booking_view
 from api.http.history import history_of
 from api.http.idempotency import Once, answered_once, once
+from api.http.moments import AsOf, moment_of, not_yet
 from api.http.positions import reached, token_of
 from api.http.quoting import Offered
 from api.http.requests import ApiRequest
@@ -24,7 +25,7 @@ from api.http.schemas import Cancellation, NewBooking
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, not_modified, preferred_wait, send
 from api.http.views import spec, utc
-from commands.accounts import Person
+from commands.accounts import Person, Remark
 from commands.ports import Answer, RecordedEvent
 from commands.security import OfferInvalid
 from domain.booking.commands import RequestBooking, RequestCancellation
@@ -69,16 +70,13 @@ async def request_booking(request: ApiRequest, data: JSONBody[NewBooking]) -> Js
 async def get_booking(
     request: ApiRequest,
     booking_id: FromPath[UUID],
-    moment: Annotated[
-        dt.datetime | None, QueryParameter(name="as_of", description="as it was then; with a zone")
-    ] = None,
+    then: AsOf = None,
 ) -> Json:
     """A booking from its own record: now, or as it was at ``as_of``."""
-    if moment is not None and moment.tzinfo is None:
-        raise InvalidCommand("as_of needs a time zone, such as Z", errors=(("as_of", "must have a time zone"),))
+    moment = moment_of(then)
     events = as_of(await booking_events(request, booking_id), moment)
     if not events:
-        raise unknown(booking_id)
+        raise not_yet(booking_id, moment)
     headers = etag(events[-1].version) | {"Cache-Control": "private, no-cache"}
     if moment is None and not_modified(request, events[-1].version):
         return Response(None, status_code=304, headers=headers)
@@ -117,10 +115,13 @@ async def list_bookings(
     "/{booking_id:uuid}/history",
     responses={200: spec(HistoryView, description="Events in the order in which they were recorded.")},
 )
-async def get_history(request: ApiRequest, booking_id: FromPath[UUID]) -> Json:
-    """Everything that happened to a booking: what, when, who, why, and what caused it."""
+async def get_history(request: ApiRequest, booking_id: FromPath[UUID], then: AsOf = None) -> Json:
+    """Everything that happened to a booking, or had happened at ``as_of``: what, when, who, why, and what caused it."""
+    moment = moment_of(then)
     events = await booking_events(request, booking_id)
-    return Response({"items": await history_of(request, booking_id, events), "next_cursor": None})
+    if not as_of(events, moment):
+        raise not_yet(booking_id, moment)
+    return Response({"items": await history_of(request, booking_id, events, moment), "next_cursor": None})
 
 
 @post(
@@ -137,12 +138,16 @@ async def cancel_booking(
     if not own and not is_staff(request.principal):
         raise Forbidden("a booking is cancelled by its guest or an operator")
     asked = await once(request)
-    command = RequestCancellation(
-        booking_id=booking_id,
-        reason=data.reason if data else "",
-        asked_by=request.principal.account_id if own else None,
-    )
-    answer = await answered_once(request, asked, "bookings", lambda: send(request, command, asked))
+    command = RequestCancellation(booking_id=booking_id, asked_by=request.principal.account_id if own else None)
+
+    async def cancel() -> Answer:
+        if data and data.reason.strip() and state.details is not None:
+            # Not in the command: what people write may name them, and events are for ever.
+            remark = Remark(asked.command_id, state.details.account_id, data.reason)
+            await request.platform.accounts.keep_remark(remark)
+        return await send(request, command, asked)
+
+    answer = await answered_once(request, asked, "bookings", cancel)
     wait = preferred_wait(request)
     events = await _settled(request, booking_id, wait, at_rest)
     view = await booking_view(request, events)
@@ -179,7 +184,8 @@ async def _request(request: ApiRequest, data: NewBooking, asked: Once) -> Answer
         payment_provider=data.payment.provider,
         payment_token=data.payment.token,
     )
-    await platform.accounts.remember_person(Person(guest_id, data.guest.name, data.guest.email, data.guest.phone))
+    guest = data.guest
+    await platform.accounts.remember_person(Person(guest_id, guest.name, guest.email, guest.phone, account_id))
     return await send(request, command, asked)
 
 

@@ -10,14 +10,20 @@ from uuid import UUID
 from litestar import Response, Router, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from api.http.booking_views import words_with
+from api.http.causes import Known, by_id, caused_by, why
+from api.http.masking import masked_event
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
 from commands.ports import Position, RecordedEvent
+from commands.tracing import trace_id_of
 from domain.saga.events import SagaCommandIssued
 from domain.shared.errors import NotFound
 
 Json = Response[dict[str, Any]]
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
+_FLOWS = 20
+"""Of how many flows the causes are looked up for one stream."""
 Wait = Annotated[int, QueryParameter(ge=0, le=30)]
 
 
@@ -38,7 +44,8 @@ async def read_log(
         if not run.events and wait and await log.wait_beyond(start, wait):
             run = await log.read_log(start, limit)
         events, position = run.events, run.position
-    return Response({"items": [_shown(event) for event in events], "position": str(position)})
+    known = by_id(events)
+    return Response({"items": [_shown(request, event, known) for event in events], "position": str(position)})
 
 
 @get("/streams/{stream_id:uuid}")
@@ -49,7 +56,9 @@ async def read_stream(request: ApiRequest, stream_id: FromPath[UUID]) -> Json:
     events = [event for stream in found for event in stream]
     if not events:
         raise NotFound(f"no stream {stream_id}")
-    return Response({"items": [_shown(event) for event in events]})
+    known = by_id([*events, *await _around(request, events)])
+    words = await words_with(request, events)
+    return Response({"items": [_shown(request, event, known, words.get(event.event_id)) for event in events]})
 
 
 @get("/traces/{correlation:uuid}")
@@ -60,10 +69,25 @@ async def trace(request: ApiRequest, correlation: FromPath[UUID]) -> Json:
     events = sorted((event for log in found for event in log), key=lambda event: (event.recorded_at, event.position))
     if not events:
         raise NotFound(f"nothing is correlated with {correlation}")
-    return Response({"items": [_shown(event) for event in events]})
+    known = by_id(events)
+    return Response({"items": [_shown(request, event, known) for event in events]})
 
 
-def _shown(recorded: RecordedEvent) -> dict[str, Any]:
+async def _around(request: ApiRequest, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    """Events of the flows that ``events`` belong to, among which their causes are; of the last flows, if many."""
+    correlations = list(dict.fromkeys(recorded.metadata.correlation_id for recorded in reversed(events)))
+    logs = request.platform.logs.values()
+    found = await asyncio.gather(
+        *(log.correlated(correlation) for correlation in correlations[:_FLOWS] for log in logs)
+    )
+    return [event for flow in found for event in flow]
+
+
+def _shown(request: ApiRequest, recorded: RecordedEvent, known: Known, words: str | None = None) -> dict[str, Any]:
+    """An event; references to means of payment are masked unless the asker may see them.
+
+    ``words`` are what was written with the request that it followed from.
+    """
     event, metadata = recorded.event, recorded.metadata
     return {
         "event_id": str(recorded.event_id),
@@ -76,9 +100,12 @@ def _shown(recorded: RecordedEvent) -> dict[str, Any]:
         "recorded_at": recorded.recorded_at.isoformat(),
         "actor": metadata.actor,
         "correlation_id": str(metadata.correlation_id),
+        "trace_id": trace_id_of(metadata.traceparent) if metadata.traceparent else None,
+        "why": why(recorded, known, words),
         "caused_by": str(metadata.causation_id) if metadata.causation_id else None,
+        "cause": (caused_by(recorded, known) or {}).get("what"),
         "command_id": str(event.command_id) if isinstance(event, SagaCommandIssued) else None,
-        "what": event.model_dump(mode="json"),
+        "what": masked_event(request.principal, event.model_dump(mode="json")),
     }
 
 
@@ -86,6 +113,6 @@ logs_router = Router(
     path="/v1/ops",
     guards=access(*STAFF),
     security=BEARER,
-    tags=["operations"],
+    tags=["Operations"],
     route_handlers=[read_log, read_stream, trace],
 )

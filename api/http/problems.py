@@ -13,6 +13,7 @@ from litestar.types import ExceptionHandlersMap
 
 from api.http.request_ids import request_id_of
 from commands.ports import RequestInFlight, ServiceUnavailable, Temporary
+from commands.security import ReauthenticationRequired
 from domain.shared.errors import DomainError, Unauthenticated
 
 TYPE_PREFIX = "urn:nightledger:problem:"
@@ -79,6 +80,9 @@ def _domain_error(request: Request[Any, Any, Any], error: DomainError) -> Respon
         headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, RequestInFlight | ServiceUnavailable):
         headers["Retry-After"] = str(RETRY_SOON_SECONDS)
+    elif isinstance(error, ReauthenticationRequired):
+        challenge = f'Bearer realm="nightledger", error="insufficient_user_authentication", max_age="{error.max_age}"'
+        headers["WWW-Authenticate"] = challenge
     elif isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="nightledger"'
     return problem(request, error.status, error.problem, error.detail, errors=error.errors, headers=headers)

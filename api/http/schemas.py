@@ -53,6 +53,12 @@ class ProfileChange(Body):
     locale: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}$")] | None = None
 
 
+class Farewell(Body):
+    """The account's password, which confirms that its owner wants to be forgotten."""
+
+    password: Annotated[str, StringConstraints(max_length=200)]
+
+
 class Location(Body):
     """Degrees, WGS 84."""
 

@@ -24,6 +24,7 @@ class HttpSettings:
     max_body: int = 65_536
     longest_wait: int = 30
     position_wait: float = 2.0
+    erasure_wait: float = 10.0
     heartbeat: float = 15.0
     longest_stream: float = 900.0
     providers: frozenset[str] = frozenset({"sandbox"})

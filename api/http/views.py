@@ -87,6 +87,13 @@ class Me(View):
     created_at: str
 
 
+class Forgetting(View):
+    """The account is gone already; what else names the person is being erased."""
+
+    user_id: UUID
+    status: Literal["forgotten"]
+
+
 class MoneyView(View):
     """An exact amount as a decimal string, and its ISO 4217 currency."""
 

@@ -54,6 +54,8 @@ class _Claims(BaseModel):
     exp: int
     nbf: int
     token_use: TokenUse
+    auth_time: int | None = None
+    """None in tokens from before there was this claim."""
     roles: frozenset[Role] = frozenset()
 
 
@@ -96,7 +98,9 @@ class TokenService:
         claims = await self._claims(access_token, "access")
         if not await self._session_open(claims.sid):
             raise Unauthenticated("this session has ended; log in again")
-        return Principal(claims.sub, claims.roles, claims.sid, claims.jti)
+        # Without the claim the session is taken to be as old as it can be.
+        began = claims.auth_time or 0
+        return Principal(claims.sub, claims.roles, claims.sid, claims.jti, dt.datetime.fromtimestamp(began, dt.UTC))
 
     async def refresh(self, refresh_token: str) -> TokenPair:
         """See Tokens."""
@@ -131,7 +135,12 @@ class TokenService:
 
     async def _pair(self, account: Account, session_id: UUID, token_id: str, session_ends: int) -> TokenPair:
         access_ends = min(int((self._clock.now() + ACCESS_LIFETIME).timestamp()), session_ends)
-        access = {"jti": self._new_id().hex, "exp": access_ends, "roles": sorted(account.roles)}
+        access = {
+            "jti": self._new_id().hex,
+            "exp": access_ends,
+            "roles": sorted(account.roles),
+            "auth_time": session_ends - int(SESSION_LIFETIME.total_seconds()),
+        }
         refresh = {"jti": token_id, "exp": session_ends}
         return TokenPair(
             access_token=await self._sign("access", account.account_id, session_id, access),

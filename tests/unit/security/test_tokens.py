@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import jwt
 import pytest
@@ -101,7 +101,9 @@ async def test_an_access_token_tells_who_asks(world: World, pair: TokenPair) -> 
         "exp": now + 900,
         "token_use": "access",
         "roles": ["guest", "hotelier"],
+        "auth_time": now,
     }
+    assert principal.authenticated_at == NOW
 
 
 async def test_anybody_can_verify_it_by_the_published_keys(world: World, pair: TokenPair) -> None:
@@ -262,9 +264,20 @@ async def test_refreshing_takes_the_roles_of_now_and_refuses_the_disabled(world:
 
 
 async def test_a_token_of_an_account_that_is_gone_is_not_renewed(world: World) -> None:
-    stranger = await world.tokens.issue(replace(ANN, account_id=uuid4()))
+    pair = await world.tokens.issue(ANN)
+    await world.accounts.forget(ANN.account_id)
     with pytest.raises(Unauthenticated, match="does not exist"):
-        await world.tokens.refresh(stranger.refresh_token)
+        await world.tokens.refresh(pair.refresh_token)
+    with pytest.raises(Unauthenticated, match="does not exist"):
+        await world.tokens.issue(ANN)
+
+
+async def test_the_password_is_as_old_as_the_session_however_often_that_is_renewed(
+    world: World, pair: TokenPair
+) -> None:
+    world.clock.advance(minutes=40)
+    renewed = await world.tokens.refresh(pair.refresh_token)
+    assert (await world.tokens.verify(renewed.access_token)).authenticated_at == NOW
 
 
 async def test_logging_out_ends_this_session_at_once_and_no_other(world: World, pair: TokenPair) -> None:

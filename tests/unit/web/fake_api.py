@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
-from litestar import Litestar, Request, Response, get, post
+from litestar import Litestar, Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.response import ServerSentEvent
 
@@ -130,6 +130,7 @@ class FakeApi:
     refusals: dict[str, Json] = field(default_factory=dict)
     action_url: str | None = None
     refund: str = "70.35"
+    guest: dict[str, Any] | None = None
     told: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     refreshed: int = 0
 
@@ -209,7 +210,14 @@ async def logout(request: Asked) -> None:
 
 @get("/v1/me")
 async def me(request: Asked) -> Json:
-    return fake(request).signed_in(request) or Response({"name": "Ada", "email": "ada@example.com", "phone": None})
+    body = {"name": "Ada", "email": "ada@example.com", "phone": None, "roles": ["guest"]}
+    return fake(request).signed_in(request) or Response(body)
+
+
+@delete("/v1/me", status_code=202)
+async def forget_me(request: Asked) -> Response[Any]:
+    await fake(request).note(request)
+    return fake(request).signed_in(request) or Response(None, status_code=204)
 
 
 @post("/v1/bookings", status_code=202)
@@ -228,7 +236,9 @@ async def bookings(request: Asked) -> Json:
 async def one_booking(request: Asked) -> Json:
     known = str(request.path_params["booking_id"]) == BOOKING
     return fake(request).signed_in(request) or (
-        Response(booking(fake(request).status)) if known else problem(404, "not-found")
+        Response(booking(fake(request).status) | ({"guest": fake(request).guest} if fake(request).guest else {}))
+        if known
+        else problem(404, "not-found")
     )
 
 
@@ -289,6 +299,7 @@ HANDLERS = [
     token,
     logout,
     me,
+    forget_me,
     book,
     bookings,
     one_booking,

@@ -312,6 +312,49 @@ async def test_logging_out_ends_the_session(guest: httpx.AsyncClient, api: FakeA
     assert "nightledger_access" not in guest.cookies
 
 
+async def test_deleting_the_account_takes_a_page_that_says_what_it_means_and_the_password(
+    guest: httpx.AsyncClient, api: FakeApi
+) -> None:
+    assert 'href="/account/deletion"' in await shown(guest, "/account")
+    text = await shown(guest, "/account/deletion")
+    assert "You have 1 stay to come" in text
+    assert BOOKING in text
+    assert not api.told, "looking deletes nothing"
+    answer = await guest.post("/account/deletion", data=hidden(text) | {"password": "secret"})
+    assert answer.headers["location"] == "/account/deleted"
+    assert api.told[-1][:2] == ("me", {"password": "secret"})
+    assert "nightledger_access" not in guest.cookies
+    assert "nightledger_refresh" not in guest.cookies
+    assert "Your account is deleted" in await shown(guest, "/account/deleted")
+
+
+async def test_an_account_is_not_deleted_from_elsewhere(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    answer = await guest.post("/account/deletion", data={"password": "secret", "form_token": "x" * 43})
+    assert answer.status_code == 403
+    assert not api.told
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "words"),
+    [(403, "password-wrong", "The password is wrong."), (409, "last-of-staff", "Somebody has to stay.")],
+)
+async def test_a_refused_deletion_says_why(
+    guest: httpx.AsyncClient, api: FakeApi, status: int, name: str, words: str
+) -> None:
+    fields = hidden(await shown(guest, "/account/deletion")) | {"password": "wrong"}
+    api.refusals["DELETE /v1/me"] = problem(status, name, words.lower().rstrip("."))
+    answer = await guest.post("/account/deletion", data=fields)
+    assert (answer.status_code, words in answer.text) == (status, True)
+    assert "nightledger_access" in guest.cookies
+
+
+async def test_a_forgotten_guest_is_shown_as_one(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    api.guest = {"name": "forgotten guest", "email": None, "phone": None, "forgotten": True}
+    text = await shown(guest, HERE)
+    assert "forgotten guest" in text
+    assert "None" not in text
+
+
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "", None]
 )
