@@ -17,6 +17,7 @@ from projections.audit.audits import Audits
 from projections.builds import BuildRegistry
 from projections.ports import CalendarStore, DocumentStore, SearchStore
 from projections.projection import Projection
+from projections.replay_orders import ReplayOrders
 
 HealthState = Literal["up", "down", "degraded"]
 
@@ -81,8 +82,8 @@ class Platform:
     """One process of the platform. What operators order is put on record in ``actions`` first.
 
     ``logs``, ``streams`` and ``dead_letters`` are by context and may be read for all contexts; commands go over
-    ``bus``. ``builds`` is by the service that feeds a read model; a replay is asked for by creating a build in state
-    ``building`` there, which the process that feeds it picks up. ``data_dir`` keeps files for those who run it;
+    ``bus``. ``builds`` is by the service that feeds a read model; what ``replays`` orders there, the process that feeds
+    it carries out. ``data_dir`` keeps files for those who run it;
     ``demo_hotels`` is how many the demo seeds.
     """
 
@@ -98,6 +99,7 @@ class Platform:
     dead_letters: Mapping[str, LetterDesk]
     actions: ActionLog
     builds: Mapping[str, BuildRegistry]
+    replays: ReplayOrders
     projections: Sequence[Projection]
     documents: DocumentStore
     search: SearchStore

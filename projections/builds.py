@@ -12,12 +12,18 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.shared.errors import DomainError
 
-BuildState = Literal["building", "live", "failed", "dropped"]
+BuildState = Literal["building", "live", "kept", "returning", "unwanted", "failed", "dropped"]
+"""``kept``: was live, is no longer fed, and can come back. ``returning``: is fed again and will be live once it has
+caught up. ``unwanted``: the process that feeds its read model will drop it."""
+UNDER_WAY: frozenset[BuildState] = frozenset({"building", "returning"})
 _NUMBER = re.compile(r"_\d+$")
 
 
 class Build(BaseModel):
-    """One physical build of a read model. ``version`` is that of the projection's code that fills it."""
+    """One physical build of a read model. ``version`` is that of the projection's code that fills it.
+
+    ``keep``: the build that it replaces is kept, so that it can come back.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,6 +37,7 @@ class Build(BaseModel):
     events_done: int = 0
     events_total: int = 0
     error: str | None = None
+    keep: bool = False
 
     def per_second(self, now: dt.datetime) -> float:
         """Events written per second since the build began (until it ended)."""
@@ -59,12 +66,29 @@ class ReplayRunning(DomainError):
 class BuildRegistry(Protocol):
     """Durable record of builds, in the PostgreSQL of the service that feeds them."""
 
-    async def create(self, projection: str, version: int, state: BuildState, replay_id: UUID) -> Build:
-        """Record the next build of ``projection``: its name is never used twice, even if the store was emptied."""
+    async def create(self, projection: str, version: int, replay_id: UUID, *, keep: bool = False) -> Build:
+        """Record the next build of ``projection``, in state ``building``.
+
+        Its name is never used twice, even if the store was emptied. Raises ReplayRunning if another is under way.
+        """
         ...
 
     async def update(self, build: Build) -> None:
-        """Replace the record of ``build.name``."""
+        """Replace the record of ``build.name``. Raises LookupError if there is none."""
+        ...
+
+    async def advance(self, build: Build) -> BuildState:
+        """Record how far ``build`` is, and nothing else; returns the state on record, which others may have changed.
+
+        Raises LookupError.
+        """
+        ...
+
+    async def change(self, build: Build, state: BuildState) -> Build:
+        """Change the state if it is still that of ``build``.
+
+        Raises IllegalTransition if it is not, ReplayRunning if ``build`` would be on its way beside another.
+        """
         ...
 
     async def builds(self, projection: str | None = None) -> list[Build]:
@@ -78,11 +102,3 @@ class BuildRegistry(Protocol):
     def only_replay_of(self, projection: str) -> AbstractAsyncContextManager[None]:
         """Hold the right to replay ``projection``; freed when the process dies. Raises ReplayRunning."""
         ...
-
-
-async def ask_for_replay(registry: BuildRegistry, projection: str, version: int, replay_id: UUID) -> Build:
-    """Ask whichever process feeds ``projection`` to rebuild it. Raises ReplayRunning if it is being rebuilt."""
-    async with registry.only_replay_of(projection):
-        if any(build.state == "building" for build in await registry.builds(projection)):
-            raise ReplayRunning(f"a replay of {projection} is under way; wait until it has ended")
-        return await registry.create(projection, version, "building", replay_id)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from commands.ports import Temporary
+from commands.ports import LogRun, Position, Temporary
 
 Document = dict[str, Any]
 
@@ -80,12 +80,22 @@ class FoldStore(Builds, Protocol):
         """
         ...
 
-    async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
-        """Write in bulk; a stored document with a larger or equal ``folded`` stays as it is.
+    async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
+        """Write in bulk, durably; a stored document with a larger or equal ``folded`` stays as it is.
 
         Returns the keys whose write was refused by that guard (another writer was first): fold those again on what
-        is stored now. Raises StoreUnavailable, BuildMissing.
+        is stored now. ``filling``: many documents, most of them new, that nobody reads before ``filled``.
+        Raises StoreUnavailable, BuildMissing.
         """
+        ...
+
+    async def filled(self, build: str) -> None:
+        """Make ready for readers and small writes what was saved while ``filling``; no error if nothing was."""
+        ...
+
+    @property
+    def fill_size(self) -> int:
+        """How many documents one ``save`` while ``filling`` had best have."""
         ...
 
 
@@ -206,8 +216,21 @@ class CalendarStore(Builds, Protocol):
         """Make ready for writes; idempotent."""
         ...
 
-    async def write(self, build: str, writes: Sequence[CalendarWrite]) -> None:
-        """Apply in order, pipelined. Raises StoreUnavailable, BuildMissing, ValueError for a value beyond 32 bits."""
+    async def write(self, build: str, writes: Sequence[CalendarWrite], run: LogRun) -> None:
+        """Apply in order, pipelined, and note that ``build`` has the whole ``run`` that they come from.
+
+        Nothing is applied to a build that does not have everything up to ``run.prev``: what is missing would be taken
+        for older than what is there, and never be applied. Then raises WentBack, like every later write until the
+        missing part is written. Raises StoreUnavailable, BuildMissing, ValueError for a value beyond 32 bits.
+        """
+        ...
+
+    async def reached(self, build: str, context: str) -> Position:
+        """The end of the last run of ``context`` that ``build`` has (START: none). Raises as ``write`` does.
+
+        The servers of other stores keep what they have acknowledged, whatever kills them. Redis may come back as it
+        was a second ago, or at its last snapshot: that depends on how it is set up.
+        """
         ...
 
     async def read(

@@ -1,8 +1,7 @@
 """All read models of one process: each is fed live, rebuilt beside itself on demand, and swapped in atomically.
 
-A build has its own checkpoints, under its own name as feed. So a replay is: prepare the next build, fill it from the
-log in large batches, start its live feed, wait until that has caught up, point readers to it, stop and drop the old
-one. The old build is fed and serves until the very end, and a replay that is killed goes on from its checkpoints.
+What there is to do is on record, in the builds of each read model: builds that operators have ordered, builds that a
+process that died has left half done, builds that nobody wants any more. So it does not matter which process does it.
 The very first build of a read model is a replay like any other.
 """
 
@@ -10,40 +9,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 import structlog
 
-from commands.ports import START, Checkpoint, Clock, Commit, EventStore, FeedHost, LogRun, Metadata, NewId
-from domain.shared.errors import NotFound
-from projections.builds import Build, BuildRegistry, ReplayRunning
-from projections.ports import BuildMissing, StoreUnavailable
+from commands.ports import Clock, EventStore, FeedHost, NewId, Temporary
+from projections.builds import UNDER_WAY, Build, BuildRegistry, ReplayRunning
+from projections.feeding import BuildFeeds
+from projections.log_pass import LogPass
+from projections.replay import Replay
 from projections.writers import ProjectionWriter
 
-REPLAY_BATCH = 2_000
-CAUGHT_UP_WITHIN = 200
 WATCH_SECONDS = 0.5
-_STORE_PATIENCE_SECONDS = 1.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 
-class ProjectionFeed:
-    """Feeds one build of one read model; what it writes is harmless twice, so its checkpoint may follow later."""
+class _Task(NamedTuple):
+    """A build that has to be brought to its readers."""
 
-    commits_checkpoint = False
-
-    def __init__(self, writer: ProjectionWriter, build: str) -> None:
-        self.name = build
-        self.contexts = writer.projection.contexts
-        self.topics: frozenset[str] | None = writer.projection.topics
-        self._writer = writer
-
-    async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
-        """Write the run; ``checkpoint`` is stored by the runner."""
-        del checkpoint
-        if run.events:
-            await self._writer.write(self.name, run.events)
+    replay: Replay
+    build: Build
 
 
 class ReadModels:
@@ -64,184 +52,136 @@ class ReadModels:
 
         ``registries`` by service. ``wait`` sleeps, so that tests need not.
         """
-        self.writers = {writer.projection.name: writer for writer in writers}
         self._registries = registries
         self._logs = logs
-        self._feeds = feeds
-        self._clock = clock
+        self._feeds = BuildFeeds(feeds)
         self._new_id = new_id
         self._wait = wait
-        self._replays: dict[str, asyncio.Task[Build]] = {}
-        self._fed: set[str] = set()
+        self._models = [
+            (
+                writer,
+                Replay(
+                    writer,
+                    registry=registries[writer.projection.service],
+                    logs=logs,
+                    feeds=self._feeds,
+                    clock=clock,
+                    wait=wait,
+                ),
+            )
+            for writer in writers
+        ]
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         """Feed what is live; build what is missing or has another version in the code; resume what was cut off.
 
-        What is in a store that is away is looked after by ``watch`` once the store is back.
+        Only a process that begins compares versions: while a new version is deployed beside an old one, they would
+        replace each other's builds for ever. What is in a store that is away is looked after by ``watch`` later.
         """
-        for writer in self.writers.values():
-            await self._look_after(writer)
+        for writer, _ in self._models:
+            await self._available(self._bring_up_to_date(writer))
+        await self._look()
 
     async def watch(self) -> None:
-        """For ever: start the replays that operators ask for (in any process), and rebuild what a store has lost."""
+        """For ever: carry out what is ordered (in any process), and rebuild what a store has lost."""
         while True:
             await self._wait(WATCH_SECONDS)
-            for writer in self.writers.values():
-                await self._look_after(writer)
-
-    async def _look_after(self, writer: ProjectionWriter) -> None:
-        try:
-            await self._as_it_should_be(writer)
-        except StoreUnavailable as error:
-            log.warning("a read store is away", projection=writer.projection.name, error=str(error))
-
-    async def _as_it_should_be(self, writer: ProjectionWriter) -> None:
-        projection = writer.projection
-        builds = await self._registry_of(writer).builds(projection.name)
-        live = await self._live(writer)
-        if live is not None and live.name not in self._fed:
-            await self._feed(writer, live.name)
-        building = [build for build in builds if build.state == "building"]
-        if building:
-            running = self._replays.get(building[0].name)
-            if running is None or running.done():
-                self._spawn(writer, building[0])
-        elif not (builds and builds[0].state == "failed") and (live is None or live.version != projection.version):
-            log.info("a read model is built", projection=projection.name, version=projection.version)
-            await self.replay(projection.name)
-
-    async def _live(self, writer: ProjectionWriter) -> Build | None:
-        """The build that readers see; None if there is none (a new store, or one that lost it)."""
-        pointed = await writer.store.pointed(writer.projection.name)
-        builds = await self._registry_of(writer).builds(writer.projection.name)
-        return next((build for build in builds if build.name == pointed), None)
+            await self._look()
 
     async def close(self) -> None:
         """Stop replays where they are; they are resumed at the next ``open``. Feeds are stopped by their host."""
-        for task in self._replays.values():
+        for task in self._running.values():
             task.cancel()
-        await asyncio.gather(*self._replays.values(), return_exceptions=True)
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    async def replay(self, name: str) -> Build:
-        """Start to build the next version of ``name`` beside the live one; returns at once.
+    async def _look(self) -> None:
+        found = [await self._available(self._to_do(writer, replay)) for writer, replay in self._models]
+        tasks = [task for some in found for task in some or ()]
+        one_pass = LogPass(self._logs, [build.name for _, build in tasks if build.state == "building"])
+        for replay, build in tasks:
+            work = asyncio.create_task(replay.make_live(build, one_pass), name=f"replay {build.name}")
+            work.add_done_callback(_report)
+            self._running[build.name] = work
 
-        Raises NotFound, or ReplayRunning.
+    @staticmethod
+    async def _available(work: Awaitable[T]) -> T | None:
+        try:
+            return await work
+        except Temporary as error:
+            log.warning("read models cannot be looked after", error=str(error))
+            return None
+
+    async def _bring_up_to_date(self, writer: ProjectionWriter) -> None:
+        """If the live build was made by other code: go back to one that this code made, or make one.
+
+        A first build that failed is tried again, because the code may be another.
         """
-        writer = self.writers.get(name)
-        if writer is None:
-            raise NotFound(f"no read model {name!r}; there are {', '.join(self.writers)}")
-        registry = self._registry_of(writer)
-        async with registry.only_replay_of(name):
-            if any(build.state == "building" for build in await registry.builds(name)):
-                raise ReplayRunning(f"{name} is being rebuilt; wait until that has ended")
-            build = await registry.create(name, writer.projection.version, "building", self._new_id())
-        self._spawn(writer, build)
-        return build
+        name, version = writer.projection.name, writer.projection.version
+        builds = await self._registry_of(writer).builds(name)
+        live = await self._live(writer, builds)
+        ours = [build for build in builds if build.version == version]
+        if any(build.state in UNDER_WAY for build in ours):
+            return
+        if live is None and builds and builds[0].state == "failed":
+            await self._begin_anew(writer, builds)
+        if live is None or live.version == version or any(build.state == "failed" for build in ours):
+            return
+        log.info("a read model changes its version", projection=name, live=live.version, code=version)
+        kept = next((build for build in ours if build.state == "kept"), None)
+        if kept is not None:
+            await self._registry_of(writer).change(kept, "returning")
+        else:
+            await self._create(writer, keep=True)
 
-    async def finished(self, build: Build) -> Build:
-        """Wait until the replay that makes ``build`` has ended. Raises what ended it."""
-        return await self._replays[build.name]
+    async def _to_do(self, writer: ProjectionWriter, replay: Replay) -> list[_Task]:
+        """Feed what is to be fed, drop what is to be dropped; returns what takes longer."""
+        name, version = writer.projection.name, writer.projection.version
+        builds = await self._registry_of(writer).builds(name)
+        live = await self._live(writer, builds)
+        under_way = [build for build in builds if build.state in UNDER_WAY and build.version == version]
+        # A build that other code has made is left to that code: ours would write what it does not expect.
+        wanted = [live] if live is not None and live.version == version else []
+        for build in wanted:
+            await self._feeds.start(writer, build.name)
+        await self._feeds.stop_others(name, {build.name for build in [*wanted, *under_way]})
+        for build in builds:
+            if build.state == "unwanted" and not self._is_running(build):
+                await replay.drop(build)
+        if live is None and not under_way and not (builds and builds[0].state == "failed"):
+            under_way = await self._begin_anew(writer, builds)
+        return [_Task(replay, build) for build in under_way if not self._is_running(build)]
+
+    async def _begin_anew(self, writer: ProjectionWriter, builds: Sequence[Build]) -> list[Build]:
+        """Readers see nothing: the store is new, or has lost what it had, and with it what was kept."""
+        log.info("a read model is built", projection=writer.projection.name, version=writer.projection.version)
+        for build in builds:
+            await self._registry_of(writer).update(build.model_copy(update={"state": "unwanted"}))
+        return await self._create(writer, keep=False)
+
+    async def _create(self, writer: ProjectionWriter, *, keep: bool) -> list[Build]:
+        projection = writer.projection
+        try:
+            registry = self._registry_of(writer)
+            return [await registry.create(projection.name, projection.version, self._new_id(), keep=keep)]
+        except ReplayRunning:
+            return []  # another process has seen it too
+
+    async def _live(self, writer: ProjectionWriter, builds: Sequence[Build]) -> Build | None:
+        """The build that readers see; None if there is none (a new store, or one that lost it)."""
+        pointed = await writer.store.pointed(writer.projection.name)
+        return next((build for build in builds if build.name == pointed), None)
+
+    def _is_running(self, build: Build) -> bool:
+        task = self._running.get(build.name)
+        return task is not None and not task.done()
 
     def _registry_of(self, writer: ProjectionWriter) -> BuildRegistry:
         return self._registries[writer.projection.service]
 
-    async def _feed(self, writer: ProjectionWriter, build: str) -> None:
-        if build not in self._fed:
-            self._fed.add(build)
-            await self._feeds.start(ProjectionFeed(writer, build), writer.projection.service)
 
-    async def _unfeed(self, build: str) -> None:
-        await self._feeds.stop(build)
-        self._fed.discard(build)
-
-    def _spawn(self, writer: ProjectionWriter, build: Build) -> None:
-        task = asyncio.create_task(self._run_replay(writer, build), name=f"replay {build.name}")
-        self._replays[build.name] = task
-        task.add_done_callback(_report)
-
-    async def _run_replay(self, writer: ProjectionWriter, build: Build) -> Build:
-        registry = self._registry_of(writer)
-        async with registry.only_replay_of(writer.projection.name):
-            try:
-                return await self._swap(writer, await self._fill(writer, build))
-            except BuildMissing:
-                # The store was emptied meanwhile: what the checkpoints say is written is not, so begin another build.
-                await registry.update(build.model_copy(update={"state": "dropped", "finished_at": self._clock.now()}))
-                await self._unfeed(build.name)
-                raise
-            except Exception as error:
-                ended = {"state": "failed", "error": str(error), "finished_at": self._clock.now()}
-                await registry.update(build.model_copy(update=ended))
-                await self._unfeed(build.name)
-                await writer.store.drop(build.name)
-                raise
-
-    async def _fill(self, writer: ProjectionWriter, build: Build) -> Build:
-        """Write the whole log into ``build``, context by context, reading the next batch while one is written."""
-        topics = writer.projection.topics
-        home = self._logs[writer.projection.service]
-        starts = {context: await home.checkpoint(build.name, context) for context in writer.projection.contexts}
-        if all(start == START for start in starts.values()):
-            await writer.prepare(build.name)
-        left = [await self._logs[context].count(start, topics) for context, start in starts.items()]
-        build = build.model_copy(update={"events_total": build.events_done + sum(left)})
-        for context, start in starts.items():
-            source = self._logs[context]
-            run = await source.read_log(start, REPLAY_BATCH, topics=topics)
-            while run.position != run.prev:
-                following = asyncio.create_task(source.read_log(run.position, REPLAY_BATCH, topics=topics))
-                try:
-                    await self._write(writer, build.name, run)
-                    await home.commit(self._progress(build, run))
-                except BaseException:
-                    following.cancel()
-                    raise
-                build = build.model_copy(update={"events_done": build.events_done + len(run.events)})
-                await self._registry_of(writer).update(build)
-                run = await following
-        return build
-
-    async def _write(self, writer: ProjectionWriter, build: str, run: LogRun) -> None:
-        """Write, waiting for a store that is away: its return is all that is missing."""
-        while True:
-            try:
-                return await writer.write(build, run.events)
-            except StoreUnavailable as error:
-                log.warning("replay waits for its store", build=build, error=str(error))
-                await self._wait(_STORE_PATIENCE_SECONDS)
-
-    async def _swap(self, writer: ProjectionWriter, build: Build) -> Build:
-        name = writer.projection.name
-        registry = self._registry_of(writer)
-        await self._feed(writer, build.name)
-        await self._caught_up(writer, build.name)
-        await writer.store.point(name, build.name)
-        done = build.model_copy(update={"state": "live", "finished_at": self._clock.now()})
-        await registry.update(done)
-        for old in await registry.builds(name):
-            if old.name != build.name:
-                await self._unfeed(old.name)
-                await writer.store.drop(old.name)
-                await registry.update(old.model_copy(update={"state": "dropped"}))
-        return done
-
-    async def _caught_up(self, writer: ProjectionWriter, build: str) -> None:
-        """Return when the build's live feed is no further behind than one run of events."""
-        home = self._logs[writer.projection.service]
-        for context in writer.projection.contexts:
-            while True:
-                position = await home.checkpoint(build, context)
-                if await self._logs[context].count(position, writer.projection.topics) <= CAUGHT_UP_WITHIN:
-                    break
-                await home.wait_beyond(await home.head(), _STORE_PATIENCE_SECONDS)
-
-    def _progress(self, build: Build, run: LogRun) -> Commit:
-        metadata = Metadata(correlation_id=build.replay_id, actor="system", at=self._clock.now())
-        return Commit(metadata, checkpoints=(Checkpoint(build.name, run.context, run.position),))
-
-
-def _report(task: asyncio.Task[Any]) -> None:
-    if task.cancelled() or isinstance(error := task.exception(), ReplayRunning):
-        return  # closed, or another process makes this build
-    if error is not None:
-        log.error("replay failed", replay=task.get_name(), error=str(error))
+def _report(task: asyncio.Task[None]) -> None:
+    """Say why a replay was broken off; it is taken up again."""
+    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ReplayRunning):
+        report = log.warning if isinstance(error, Temporary | OSError) else log.error
+        report("replay broken off", replay=task.get_name(), error=repr(error))

@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from commands.ports import Position, RecordedEvent
+from commands.ports import START, Checkpoint, LogRun, Position, RecordedEvent
+from projections.fills import CalendarFill, DocumentFill, FactFill, Fill
+from projections.folding import CannotApply, Folding
 from projections.ports import (
     Builds,
     CalendarStore,
@@ -37,23 +39,20 @@ class ProjectionWriter(Protocol):
         """Create what the build needs; idempotent."""
         ...
 
-    async def write(self, build: str, events: Sequence[RecordedEvent]) -> None:
-        """Apply consecutive events of one context. Raises StoreUnavailable, or whatever ``apply`` raises."""
+    def filling(self, build: str) -> Fill:
+        """A way to write a build that nobody reads or feeds yet; see ``projections.fills``."""
         ...
 
+    async def write(self, build: str, run: LogRun) -> None:
+        """Apply consecutive events of one context. Raises StoreUnavailable, WentBack, or whatever ``apply`` raises."""
+        ...
 
-class CannotApply(Exception):
-    """A projection failed on an event. Carries both, so that the operator sees which event it was."""
+    async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
+        """How far ``build`` has what was written into it: ``checkpoint`` unless its store has lost some of it.
 
-    def __init__(self, projection: str, recorded: RecordedEvent, cause: Exception) -> None:
-        super().__init__(
-            f"{projection} cannot apply {recorded.event.topic} ({recorded.event_id}, {recorded.context} "
-            f"{recorded.position}, stream {recorded.stream_id} version {recorded.version}): "
-            f"{type(cause).__name__}: {cause}"
-        )
-        self.projection = projection
-        self.recorded = recorded
-        self.cause = cause
+        Raises StoreUnavailable, BuildMissing.
+        """
+        ...
 
 
 class FoldWriter:
@@ -75,10 +74,19 @@ class FoldWriter:
         """Create the collection or index."""
         await self.store.prepare(build, self._indexes)
 
-    async def write(self, build: str, events: Sequence[RecordedEvent]) -> None:
+    def filling(self, build: str) -> Fill:
+        """See ProjectionWriter."""
+        return DocumentFill(build, self.projection, self.store, self._indexes)
+
+    async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
+        """See ProjectionWriter: these stores keep what they have acknowledged."""
+        del build
+        return checkpoint.position
+
+    async def write(self, build: str, run: LogRun) -> None:
         """Fold and save; see ProjectionWriter."""
         touching: defaultdict[str, list[RecordedEvent]] = defaultdict(list)
-        for recorded in events:
+        for recorded in run.events:
             for key in self.projection.keys(recorded):
                 touching[key].append(recorded)
         async with self._locks[build]:
@@ -93,27 +101,11 @@ class FoldWriter:
                 touching = defaultdict(list, {key: touching[key] for key in refused})
 
     def _fold(self, key: str, stored: FoldedDocument | None, events: Sequence[RecordedEvent]) -> FoldedDocument | None:
-        """The document after those events that are not in it yet; None if all are.
-
-        What is in it is kept per stream, not per context: when an event was parked, later ones of other streams go
-        into the same document before it does.
-        """
-        body = stored.body if stored else None
-        positions = dict(stored.positions) if stored else {}
-        count = stored.folded if stored else 0
-        before = count
+        """The document after those events that are not in it yet; None if all are."""
+        folding = Folding(key, stored)
         for recorded in events:
-            stream = str(recorded.stream_id)
-            seen = positions.get(stream)
-            if seen is not None and recorded.position <= Position.parse(seen):
-                continue
-            try:
-                body = self.projection.apply(body, recorded)
-            except Exception as error:
-                raise CannotApply(self.projection.name, recorded, error) from error
-            positions[stream] = str(recorded.position)
-            count += 1
-        return FoldedDocument(key, body, count, positions) if count > before else None
+            folding.take(self.projection, recorded)
+        return folding.document() if folding.changed else None
 
 
 class CalendarWriter:
@@ -127,16 +119,25 @@ class CalendarWriter:
         """Make the prefix ready."""
         await self.store.prepare(build)
 
-    async def write(self, build: str, events: Sequence[RecordedEvent]) -> None:
+    def filling(self, build: str) -> Fill:
+        """See ProjectionWriter."""
+        return CalendarFill(build, self.projection, self.store)
+
+    async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
+        """See ProjectionWriter: Redis may come back older than it was."""
+        if checkpoint.position == START:
+            return START
+        return min(checkpoint.position, await self.store.reached(build, checkpoint.context))
+
+    async def write(self, build: str, run: LogRun) -> None:
         """Write absolute values; see ProjectionWriter."""
         writes: list[CalendarWrite] = []
-        for recorded in events:
+        for recorded in run.events:
             try:
                 writes.extend(self.projection.writes(recorded))
             except Exception as error:
                 raise CannotApply(self.projection.name, recorded, error) from error
-        if writes:
-            await self.store.write(build, writes)
+        await self.store.write(build, writes, run)
 
 
 class FactWriter:
@@ -150,10 +151,19 @@ class FactWriter:
         """Create the tables."""
         await self.store.prepare(build, self.projection.tables)
 
-    async def write(self, build: str, events: Sequence[RecordedEvent]) -> None:
+    def filling(self, build: str) -> Fill:
+        """See ProjectionWriter."""
+        return FactFill(build, self.projection, self.store)
+
+    async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
+        """See ProjectionWriter: an insert is on the disk when it returns."""
+        del build
+        return checkpoint.position
+
+    async def write(self, build: str, run: LogRun) -> None:
         """Insert; see ProjectionWriter."""
         by_table: defaultdict[FactTable, list[Sequence[Any]]] = defaultdict(list)
-        for recorded in events:
+        for recorded in run.events:
             try:
                 for table, row in self.projection.rows(recorded):
                     by_table[table].append(row)

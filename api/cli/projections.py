@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import httpx
 import typer
 
+from api.cli import replays
 from api.cli.host import Host
-from api.cli.output import EXIT_FAILED, call, err, fail, out, print_json, progress_bar, show, with_client
+from api.cli.output import EXIT_FAILED, call, fail, out, show, with_client
 
-_COLUMNS = ("name", "version", "build", "state", "lag_events", "lag_seconds", "events_per_second", "last_error")
-_POLL_SECONDS = 0.3
+_COLUMNS = ("name", "version", "build", "kept", "state", "lag_events", "lag_seconds", "events_per_second", "last_error")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
 Why = Annotated[str, typer.Option(help="Goes on record.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Read models.")]
 
 
 def add_to(app: typer.Typer, host: Host) -> None:
@@ -43,16 +43,42 @@ def add_to(app: typer.Typer, host: Host) -> None:
         with_client(host, lambda client: _order(client, name, "resume", why))
 
     @group.command()
+    def discard(name: str, *, why: Why = "") -> None:
+        """Drop the build that is kept for going back."""
+        with_client(host, lambda client: _order(client, name, "discard", why))
+
+    _add_replays(group, host)
+
+
+def _add_replays(group: typer.Typer, host: Host) -> None:
+    @group.command()
     def replay(
-        names: Annotated[list[str] | None, typer.Argument(help="Read models to rebuild.")] = None,
+        names: Names = None,
         *,
         everything: Annotated[bool, typer.Option("--all", help="Rebuild all.")] = False,
+        keep: Annotated[bool, typer.Option("--keep", help="Keep what is replaced, so that it can come back.")] = False,
+        why: Why = "",
         as_json: AsJson = False,
     ) -> None:
         """Rebuild read models beside the live ones and swap them in; exit status 1 if one fails."""
         if bool(names) == everything:
             raise typer.BadParameter("name read models, or say --all")
-        with_client(host, lambda client: _replay(client, names or [], as_json=as_json))
+        with_client(host, lambda client: replays.replay(client, names or [], keep=keep, why=why, as_json=as_json))
+
+    @group.command()
+    def follow(names: Names = None, *, as_json: AsJson = False) -> None:
+        """Follow the replays that are under way; exit status 1 if one fails."""
+        with_client(host, lambda client: replays.follow(client, names or [], as_json=as_json))
+
+    @group.command()
+    def cancel(names: list[str], *, why: Why = "") -> None:
+        """Give up replays that are under way; readers see what they saw before."""
+        with_client(host, lambda client: replays.cancel(client, names, why))
+
+    @group.command()
+    def back(name: str, *, why: Why = "", as_json: AsJson = False) -> None:
+        """Go back to the build that the last replay with --keep has replaced."""
+        with_client(host, lambda client: replays.back(client, name, why=why, as_json=as_json))
 
 
 async def _list(client: httpx.AsyncClient, name: str | None, *, as_json: bool) -> None:
@@ -69,29 +95,3 @@ async def _list(client: httpx.AsyncClient, name: str | None, *, as_json: bool) -
 async def _order(client: httpx.AsyncClient, name: str, verb: str, why: str) -> None:
     done = await call(client, "POST", f"/v1/ops/projections/{name}/{verb}", json={"why": why})
     out.print(f"{done['name']} is {done['state']}", highlight=False)
-
-
-async def _replay(client: httpx.AsyncClient, names: list[str], *, as_json: bool) -> None:
-    if not names:
-        names = [item["name"] for item in (await call(client, "GET", "/v1/ops/projections"))["items"]]
-    replays = {name: (await call(client, "POST", f"/v1/ops/projections/{name}/replay"))["replay_id"] for name in names}
-    with progress_bar() as bar:
-        ended = await asyncio.gather(*(_watch(client, name, replay, bar) for name, replay in replays.items()))
-    for replay in ended:
-        if as_json:
-            print_json(replay)
-        elif replay["state"] == "failed":
-            err.print(f"[red]{replay['projection']}: {replay['error']}[/red]", highlight=False)
-    if any(replay["state"] == "failed" for replay in ended):
-        raise typer.Exit(EXIT_FAILED)
-
-
-async def _watch(client: httpx.AsyncClient, name: str, replay_id: str, bar: Any) -> dict[str, Any]:
-    task = bar.add_task(name, total=None, rate="")
-    while True:
-        replay: dict[str, Any] = await call(client, "GET", f"/v1/ops/replays/{replay_id}")
-        rate = f"{replay['events_per_second']:.0f} events/s"
-        bar.update(task, completed=replay["events_done"], total=replay["events_total"] or None, rate=rate)
-        if replay["state"] != "building":
-            return replay
-        await asyncio.sleep(_POLL_SECONDS)

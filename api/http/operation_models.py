@@ -10,11 +10,15 @@ from api.http.views import View
 
 
 class ProjectionView(View):
-    """A read model: its live build, how far that is, and what it lags behind by."""
+    """A read model: its live build, how far that is, and what it lags behind by.
+
+    ``kept`` is the build that it can go back to; ``state`` is ``live`` while readers are served and its feed is well.
+    """
 
     name: str
     version: int
     build: str | None
+    kept: str | None
     state: str
     position: dict[str, str]
     lag_events: int | None
@@ -34,7 +38,7 @@ class ProjectionOrdered(View):
     """What was ordered of a read model; the list tells when it has taken effect."""
 
     name: str
-    state: Literal["paused", "resumed"]
+    state: Literal["paused", "resumed", "discarded"]
     action_id: UUID
 
 
@@ -42,6 +46,19 @@ class ReplayStarted(View):
     """A replay that will be carried out."""
 
     replay_id: UUID
+
+
+class ReplayOfProjection(View):
+    """Which replay rebuilds a read model."""
+
+    projection: str
+    replay_id: UUID
+
+
+class ReplaysStarted(View):
+    """Replays that will be carried out."""
+
+    items: list[ReplayOfProjection]
 
 
 class ReplayView(View):
@@ -60,6 +77,13 @@ class ReplayView(View):
     created_at: str
     finished_at: str | None
     error: str | None
+
+
+class ReplaysView(View):
+    """Replays that are under way."""
+
+    items: list[ReplayView]
+    next_cursor: None
 
 
 class SagaItem(View):

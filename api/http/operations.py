@@ -1,23 +1,20 @@
-"""What operators see of read models, and do with them: replay, pause, resume."""
+"""What operators see of read models and their feeds; pause and resume."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody
 
 from api.http.on_record import Order, on_record
-from api.http.operation_models import ProjectionOrdered, ProjectionsView, ReplayStarted, ReplayView
+from api.http.operation_models import ProjectionOrdered, ProjectionsView
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
-from api.http.views import spec, utc
+from api.http.views import spec
 from api.platform import FeedStatus
-from domain.shared.errors import NotFound
-from projections.builds import Build, ask_for_replay
+from projections.builds import Build
 from projections.projection import Projection
 
 Json = Response[dict[str, Any]]
@@ -31,40 +28,6 @@ async def list_projections(request: ApiRequest) -> Json:
     feeds = {feed.name: feed for feed in await request.platform.operations.feeds()}
     items = [await _projection(request, each, feeds) for each in request.platform.projections]
     return Response({"items": items, "next_cursor": None})
-
-
-@post(
-    "/projections/{name:str}/replay",
-    status_code=202,
-    responses={202: spec(ReplayStarted, description="The process that feeds the read model will rebuild it.")},
-)
-async def replay_projection(request: ApiRequest, name: FromPath[str]) -> Json:
-    """Rebuild a read model beside the live one. Two replays of one read model at once are refused."""
-    platform = request.platform
-    projection = next((each for each in platform.projections if each.name == name), None)
-    if projection is None:
-        raise NotFound(
-            f"no read model {name[:100]!r}; there are {', '.join(each.name for each in platform.projections)}"
-        )
-    registry = platform.builds[projection.service]
-    async with on_record(request, "projections.replay", name, "") as record:
-        build = await ask_for_replay(registry, name, projection.version, platform.new_id())
-        record.outcome = {"replay_id": str(build.replay_id)}
-    # What was paused because it was wrong is put right, and goes on.
-    await platform.operations.resume(name, f"user:{request.principal.account_id}", "it is rebuilt")
-    headers = {"Location": f"/v1/ops/replays/{build.replay_id}"}
-    return Response({"replay_id": str(build.replay_id)}, status_code=202, headers=headers)
-
-
-@get("/replays/{replay_id:uuid}", responses={200: spec(ReplayView, description="The replay.")})
-async def get_replay(request: ApiRequest, replay_id: FromPath[UUID]) -> Json:
-    """How far a replay is, how fast, and how long the rest will take at that rate."""
-    registries = request.platform.builds.values()
-    found = await asyncio.gather(*(registry.of_replay(replay_id) for registry in registries))
-    build = next((build for build in found if build is not None), None)
-    if build is None:
-        raise NotFound(f"there is no replay {replay_id}")
-    return Response(_replay(request, build))
 
 
 @post(
@@ -101,6 +64,7 @@ async def _projection(request: ApiRequest, projection: Projection, feeds: dict[s
         "name": projection.name,
         "version": live.version if live else projection.version,
         "build": live.name if live else None,
+        "kept": next((build.name for build in builds if build.state == "kept"), None),
         "state": _state(builds, live, feed),
         "position": dict(feed.positions) if feed else {},
         "lag_events": feed.lag_events if feed else None,
@@ -123,26 +87,6 @@ def _last_error(builds: Sequence[Build], feed: FeedStatus | None) -> str | None:
     return builds[0].error if builds and builds[0].state == "failed" else None
 
 
-def _replay(request: ApiRequest, build: Build) -> dict[str, Any]:
-    now = request.platform.clock.now()
-    done = build.state not in {"building", "failed"}
-    return {
-        "replay_id": str(build.replay_id),
-        "projection": build.projection,
-        "build": build.name,
-        "version": build.version,
-        "state": build.state,
-        "events_done": build.events_done,
-        "events_total": build.events_total,
-        "progress": 1.0 if done else round(min(1.0, build.events_done / max(1, build.events_total)), 4),
-        "events_per_second": round(build.per_second(now), 1),
-        "eta_seconds": build.eta_seconds(now),
-        "created_at": utc(build.created_at),
-        "finished_at": utc(build.finished_at) if build.finished_at else None,
-        "error": build.error,
-    }
-
-
 operations_router = Router(
     "/v1/ops",
     guards=access(*STAFF),
@@ -150,8 +94,6 @@ operations_router = Router(
     tags=["Operations"],
     route_handlers=[
         list_projections,
-        replay_projection,
-        get_replay,
         pause_projection,
         resume_projection,
     ],

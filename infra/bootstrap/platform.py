@@ -10,13 +10,16 @@ from importlib.metadata import version
 from typing import Any
 
 from api.platform import Platform
+from commands.tracing import Tracing
+from infra.bootstrap.observing import running_tracing
 from infra.bootstrap.process import COMMANDED, Process, in_background, projections_of_all, running_process
 from infra.bootstrap.servers import CONTEXTS, running_servers
 from infra.bootstrap.stores import Stores, migrate_all, open_pools, open_stores
 from infra.clock import SystemClock, new_id
 from infra.eventstore.audits import PostgresAudits
 from infra.feed_board import FeedBoard
-from infra.monitor import Monitor
+from infra.messaging.queues import QueueDepth
+from infra.monitor import Depths, Monitor
 from infra.operations import Ping, PlatformOperations
 from infra.security.offers import FernetOffers
 from infra.security.passwords import Argon2Passwords
@@ -26,6 +29,7 @@ from projections.audit.auditor import Audited, Auditor
 from projections.audit.audits import Audits
 from projections.hotel_search import HotelSearch
 from projections.projection import DocumentProjection
+from projections.replay_orders import ReplayOrders
 
 Fatal = Callable[[str], None]
 """Told what makes going on pointless."""
@@ -37,18 +41,20 @@ class Started:
 
     platform: Platform
     operations: PlatformOperations
+    tracing: Tracing
 
 
 @asynccontextmanager
 async def started(settings: Settings, services: Sequence[str], fatal: Fatal) -> AsyncIterator[Started]:
     """Run ``services`` on the servers that ``settings`` name, for as long as the context is entered."""
     async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(running_tracing(settings, services))
         servers = await stack.enter_async_context(running_servers(settings))
         pools = await stack.enter_async_context(open_pools(servers))
         await migrate_all(pools)
         with_facts = "analytics" in services
         stores = await stack.enter_async_context(open_stores(settings, servers, pools, with_facts=with_facts))
-        process = await stack.enter_async_context(running_process(stores, services, servers.rabbitmq, fatal))
+        process = await stack.enter_async_context(running_process(stores, services, servers.rabbitmq, fatal, tracing))
         board = _board(stores, process)
         monitor = Monitor(
             board=board,
@@ -56,13 +62,14 @@ async def started(settings: Settings, services: Sequence[str], fatal: Fatal) -> 
             documents=stores.documents,
             pools=tuple(dict.fromkeys(pools.values())),
             clock=SystemClock(),
+            depths=_depths(process),
         )
         if "gateway" in services:
             in_background(stack, monitor.watch(), "monitor", fatal)
         operations = _operations(stores, process, board, monitor)
         platform = _platform(settings, stores, process, operations)
         stack.push_async_callback(platform.audits.close)
-        yield Started(platform, operations)
+        yield Started(platform, operations, tracing)
 
 
 def _platform(settings: Settings, stores: Stores, process: Process, operations: PlatformOperations) -> Platform:
@@ -80,6 +87,7 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
         dead_letters=stores.dead_letters,
         actions=stores.actions,
         builds=stores.builds,
+        replays=ReplayOrders(projections_of_all(), stores.builds, new_id),
         projections=projections_of_all(),
         documents=stores.documents,
         search=stores.search,
@@ -106,7 +114,19 @@ def _audits(stores: Stores, process: Process) -> Audits:
         bus=process.bus,
     )
     records = PostgresAudits(stores.pools["analytics"], "analytics")
-    return Audits(Auditor(audited, clock, new_id), records, projections, stores.builds, clock, new_id)
+    replays = ReplayOrders(projections, stores.builds, new_id)
+    return Audits(Auditor(audited, clock, new_id), records, projections, replays, clock, new_id)
+
+
+def _depths(process: Process) -> Depths | None:
+    broker = process.broker
+    if broker is None:
+        return None
+
+    async def depths(feeds: Mapping[str, Sequence[str]]) -> Mapping[str, QueueDepth]:
+        return await broker.depths(feeds, COMMANDED, CONTEXTS)
+
+    return depths
 
 
 def _board(stores: Stores, process: Process) -> FeedBoard:
@@ -114,6 +134,7 @@ def _board(stores: Stores, process: Process) -> FeedBoard:
         logs=stores.logs,
         builds=stores.builds,
         controls=stores.controls,
+        desks=stores.dead_letters,
         projections=projections_of_all(),
         feeds=process.followed,
         relays=CONTEXTS if process.broker else (),

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
 import asyncpg
 
+from domain.shared.errors import IllegalTransition
 from infra.eventstore.leadership import try_lock
 from infra.eventstore.sql import in_schema
 from projections.builds import Build, BuildState, ReplayRunning
 
-_COLUMNS = """name, projection, version, state, replay_id, created_at, finished_at, events_done, events_total, error"""
+_COLUMNS = (
+    """name, projection, version, state, replay_id, created_at, finished_at, events_done, events_total, error, keep"""
+)
 
 # Rows are never deleted, so the number after the highest one was never used.
 _CREATE = """
-INSERT INTO @builds (name, projection, number, version, state, replay_id)
-SELECT $1 || '_' || next, $1, next, $2, $3, $4
+INSERT INTO @builds (name, projection, number, version, state, replay_id, keep)
+SELECT $1 || '_' || next, $1, next, $2, 'building', $3, $4
 FROM (SELECT coalesce(max(number), 0) + 1 AS next FROM @builds WHERE projection = $1) numbers
 RETURNING #"""
+# What a build could not take is nobody's concern any more once the build is gone.
 _UPDATE = """
+WITH gone AS (DELETE FROM @dead_letters WHERE consumer = $1 AND $3::text IN ('failed', 'dropped'))
 UPDATE @builds SET version = $2, state = $3, finished_at = $4, events_done = $5, events_total = $6, error = $7
 WHERE name = $1"""
+_ADVANCE = "UPDATE @builds SET events_done = $2, events_total = $3 WHERE name = $1 RETURNING state"
+_CHANGE = "UPDATE @builds SET state = $3 WHERE name = $1 AND state = $2 RETURNING #"
 _LIST = """
 SELECT # FROM @builds WHERE state <> 'dropped' AND (projection = $1 OR $1 IS NULL)
 ORDER BY created_at DESC, number DESC"""
@@ -36,13 +43,14 @@ class PostgresBuilds:
         self._pool = pool
         self._context = context
 
-    async def create(self, projection: str, version: int, state: BuildState, replay_id: UUID) -> Build:
-        """Record the next build of ``projection``, named ``<projection>_<n>``."""
+    async def create(self, projection: str, version: int, replay_id: UUID, *, keep: bool = False) -> Build:
+        """Record the next build of ``projection``, named ``<projection>_<n>``. Raises ReplayRunning."""
         async with self._pool.acquire() as connection, connection.transaction():
             # Two processes may ask at once; before anything is written, so that no reader of the log is held back.
             lock = self._name_of(f"numbers of {projection}")
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", lock)
-            rows = await connection.fetch(self._sql(_CREATE), projection, version, state, replay_id)
+            with _one_under_way(projection):
+                rows = await connection.fetch(self._sql(_CREATE), projection, version, replay_id, keep)
         return _build_in(rows[0])
 
     async def update(self, build: Build) -> None:
@@ -59,6 +67,22 @@ class PostgresBuilds:
         )
         if done == "UPDATE 0":
             raise LookupError(f"no build {build.name!r} is on record in {self._context!r}; create it first")
+
+    async def advance(self, build: Build) -> BuildState:
+        """Record how far ``build`` is; returns the state on record. Raises LookupError if there is none."""
+        row = await self._pool.fetchrow(self._sql(_ADVANCE), build.name, build.events_done, build.events_total)
+        if row is None:
+            raise LookupError(f"no build {build.name!r} is on record in {self._context!r}; create it first")
+        state: BuildState = row[0]
+        return state
+
+    async def change(self, build: Build, state: BuildState) -> Build:
+        """Change the state if nobody else has; see the port. Raises IllegalTransition, ReplayRunning."""
+        with _one_under_way(build.projection):
+            row = await self._pool.fetchrow(self._sql(_CHANGE), build.name, build.state, state)
+        if row is None:
+            raise IllegalTransition(f"{build.name} is no longer {build.state}; look again")
+        return _build_in(row)
 
     async def builds(self, projection: str | None = None) -> list[Build]:
         """All builds that were not dropped, newest first."""
@@ -82,6 +106,17 @@ class PostgresBuilds:
 
     def _sql(self, statement: str) -> str:
         return in_schema(statement.replace("#", _COLUMNS), self._context)
+
+
+@contextmanager
+def _one_under_way(projection: str) -> Iterator[None]:
+    """The index ``builds_under_way_idx`` is the arbiter."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise ReplayRunning(
+            f"a replay of {projection!r} is under way: wait until it has ended, or cancel it"
+        ) from error
 
 
 def _build_in(row: asyncpg.Record) -> Build:

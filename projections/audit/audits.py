@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
@@ -12,9 +13,10 @@ import structlog
 
 from commands.ports import Clock, Metadata, NewId
 from projections.audit.auditor import Progress
-from projections.audit.records import Audit, AuditRecords, AuditRequest, AuditRunning, Check
-from projections.builds import BuildRegistry, ReplayRunning, ask_for_replay
+from projections.audit.records import Audit, AuditRecords, AuditRequest, Check
+from projections.builds import ReplayRunning
 from projections.projection import Projection
+from projections.replay_orders import ReplayOrders
 
 SIGN_OF_LIFE_SECONDS = 2.0
 LOST_AFTER = dt.timedelta(seconds=30)
@@ -41,15 +43,14 @@ class Audits:
         auditor: Runs,
         records: AuditRecords,
         projections: Sequence[Projection],
-        builds: Mapping[str, BuildRegistry],
+        replays: ReplayOrders,
         clock: Clock,
         new_id: NewId,
     ) -> None:
-        """``builds`` by service: where the replay of a read model is asked for."""
         self._auditor = auditor
         self._records = records
         self._projections = {projection.name: projection for projection in projections}
-        self._builds = builds
+        self._replays = replays
         self._clock = clock
         self._new_id = new_id
         self._running: asyncio.Task[None] | None = None
@@ -57,18 +58,13 @@ class Audits:
         """The audit that runs here or ran here last, as it was last told."""
 
     async def ask(self, request: AuditRequest, metadata: Metadata) -> Audit:
-        """Begin an audit and return at once. Raises AuditRunning if one is under way in this process."""
-        if self._audit is not None and self._audit.state == "running":
-            raise AuditRunning("an audit is under way; wait until it has ended")
+        """Begin an audit and return at once. Raises AuditRunning if one is under way, in whichever process."""
         now = self._clock.now()
         audit = Audit(audit_id=self._new_id(), request=request, asked_by=metadata.actor, asked_at=now, updated_at=now)
-        self._audit = audit
-        try:
-            await self._records.save(audit)
-        except BaseException:
-            self._audit = None
-            raise
-        self._running = asyncio.create_task(self._run(audit, metadata), name=f"audit {audit.audit_id}")
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._only(audit, metadata, begun), name=f"audit {audit.audit_id}")
+        await asyncio.shield(begun)
+        self._running = task
         return audit
 
     async def get(self, audit_id: UUID) -> Audit | None:
@@ -99,15 +95,35 @@ class Audits:
             return audit.model_copy(update={"state": "failed", "error": "its process has ended; ask for another audit"})
         return audit
 
+    async def _only(self, audit: Audit, metadata: Metadata, begun: asyncio.Future[None]) -> None:
+        """Carry out ``audit`` if no other is under way; ``begun`` is told whether it is."""
+        try:
+            async with self._records.only_one():
+                await self._keep(audit)
+                begun.set_result(None)
+                await self._run(audit, metadata)
+        except Exception as error:
+            if not begun.done():
+                begun.set_exception(error)
+                return
+            log.exception("audit failed", audit_id=str(audit.audit_id))
+            now = self._clock.now()
+            failed = {"state": "failed", "error": f"{type(error).__name__}: {error}", "finished_at": now}
+            await self._keep((self._audit or audit).model_copy(update=failed | {"updated_at": now}))
+        finally:
+            begun.cancel()
+
     async def _run(self, audit: Audit, metadata: Metadata) -> None:
-        read = [0, 0]
+        """Audit, telling how far it is now and then. Raises what the auditor raises."""
+        begun, read = monotonic(), [0.0, 0, 0]
 
         def progress(done: int, total: int) -> None:
-            read[:] = done, total
+            read[:] = monotonic() - begun, done, total
 
         def so_far(**more: object) -> Audit:
-            known = {"events_done": read[0], "events_total": read[1], "updated_at": self._clock.now()}
-            return audit.model_copy(update={**known, **more})
+            seconds, done, total = read
+            known = {"reading_seconds": seconds, "events_done": done, "events_total": total}
+            return audit.model_copy(update={**known, "updated_at": self._clock.now(), **more})
 
         work = asyncio.create_task(self._auditor.run(audit.request, metadata, progress))
         try:
@@ -115,15 +131,14 @@ class Audits:
                 await self._keep(so_far())
             checks = work.result()
             replays = await self._repair(checks) if audit.request.fix else {}
-            ended = so_far(state="finished", checks=tuple(checks), replays=replays, finished_at=self._clock.now())
-        except Exception as error:
-            log.exception("audit failed", audit_id=str(audit.audit_id))
-            failure = f"{type(error).__name__}: {error}"
-            ended = so_far(state="failed", error=failure, finished_at=self._clock.now())
+        except BaseException:
+            self._audit = so_far()
+            raise
         finally:
             work.cancel()
+        ended = so_far(state="finished", checks=tuple(checks), replays=replays, finished_at=self._clock.now())
         await self._keep(ended)
-        log.info("audit ended", audit_id=str(ended.audit_id), state=ended.state, violations=ended.violations)
+        log.info("audit ended", audit_id=str(ended.audit_id), violations=ended.violations)
 
     async def _repair(self, checks: Sequence[Check]) -> dict[str, UUID]:
         """Have the read models rebuilt that differ from the log; the log itself is never touched."""
@@ -132,10 +147,10 @@ class Audits:
             projection = self._projections.get(check.name.removeprefix(READ_MODEL))
             if projection is None or not check.violations:
                 continue
-            registry = self._builds[projection.service]
             try:
-                build = await ask_for_replay(registry, projection.name, projection.version, self._new_id())
+                (build,) = await self._replays.replay([projection.name])
             except ReplayRunning:
-                build = next(each for each in await registry.builds(projection.name) if each.state == "building")
+                under_way = await self._replays.under_way()
+                build = next(each for each in under_way if each.projection == projection.name)
             replays[projection.name] = build.replay_id
         return replays

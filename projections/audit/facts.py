@@ -24,7 +24,9 @@ from projections.ports import FactStore, FactTable
 from projections.projection import FactProjection
 
 BUCKETS = 1024
-SAMPLED_BUCKETS = 64
+FEWEST_BUCKETS = 64
+ENOUGH_ROWS = 20_000
+"""Unless all rows are made anew: with more than these, half of the buckets are left out, again and again."""
 ROUNDS = 6
 _SUM = 2**64
 _AT_ONCE = 16
@@ -89,8 +91,10 @@ class FactAudit(ReadModelAudit):
         self._ask_owner = ask
         self._registry = registry
         start = salt.int % BUCKETS
-        count = BUCKETS if full else SAMPLED_BUCKETS
-        self._buckets = frozenset((start + number) % BUCKETS for number in range(count))
+        self._order = tuple((start + number) % BUCKETS for number in range(BUCKETS))
+        self._buckets = frozenset(self._order)
+        self._held = 0
+        self._judging = False
         self._rows: dict[str, dict[int, dict[str, Row]]] = {table.name: {} for table in projection.tables}
         self._touched: dict[str, set[int]] = {table.name: set() for table in projection.tables}
 
@@ -110,11 +114,24 @@ class FactAudit(ReadModelAudit):
             self._touched[table.name].add(bucket)
             rows = self._rows[table.name].setdefault(bucket, {})
             version = row[names.index(table.version)]
+            self._held += key not in rows
             if key not in rows or rows[key].version <= version:
                 rows[key] = Row(version, zlib.crc32(_text(row).encode()), Place.of(recorded))
+        if self._held > ENOUGH_ROWS and not (self.full or self._judging) and len(self._buckets) > FEWEST_BUCKETS:
+            self._leave_out_half()
+
+    def _leave_out_half(self) -> None:
+        """Which buckets stay is decided by their order, so those that stay have missed nothing."""
+        self._buckets = frozenset(self._order[: len(self._buckets) // 2])
+        for of_table in self._rows.values():
+            for bucket in of_table.keys() - self._buckets:
+                self._held -= len(of_table.pop(bucket))
+        for touched in self._touched.values():
+            touched.intersection_update(self._buckets)
 
     async def judge(self, logs: Logs) -> None:
         """See ReadModelAudit. Raises ServiceUnavailable."""
+        self._judging = True
         live = next((b for b in await self._registry.builds(self._projection.name) if b.state == "live"), None)
         if live is None:
             self.findings.violation(f"{self._projection.name} is not in its store")

@@ -66,21 +66,18 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Days (UTC) on which something happened in the business sense, ``first`` inclusive, ``last`` exclusive.
+    """When something happened in the business sense, ``first`` inclusive, ``last`` exclusive; None: without bound.
 
     Everything is read and folded whatever the period, because what is so depends on what was before; only what happened
     in the period is judged.
     """
 
-    first: dt.date | None = None
-    last: dt.date | None = None
+    first: dt.datetime | None = None
+    last: dt.datetime | None = None
 
     def has(self, at: dt.datetime) -> bool:
         """Whether it happened in the period."""
-        if self.first is None and self.last is None:
-            return True
-        day = at.astimezone(dt.UTC).date()
-        return (self.first is None or self.first <= day) and (self.last is None or day < self.last)
+        return (self.first is None or self.first <= at) and (self.last is None or at < self.last)
 
 
 @dataclass(frozen=True, slots=True)

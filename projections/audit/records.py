@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Literal, Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from domain.shared.errors import DomainError
 
@@ -14,7 +15,7 @@ AuditState = Literal["running", "finished", "failed"]
 
 
 class AuditRunning(DomainError):
-    """An audit is under way in this process; wait until it has ended."""
+    """An audit is under way, in whichever process; wait until it has ended."""
 
     problem = "audit-running"
 
@@ -59,20 +60,31 @@ class Check(_Record):
     skipped: str | None = None
 
 
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    """A time without zone, or a day, is meant in UTC."""
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
+
+
+Moment = Annotated[dt.datetime, AfterValidator(_in_utc)]
+
+
 class AuditRequest(_Record):
-    """What to audit: ``first`` inclusive and ``last`` exclusive are days (UTC); None: without bound.
+    """What to audit: what happened from ``first`` (inclusive) to ``last`` (exclusive); None: without bound.
 
     ``full`` compares every document, otherwise a sample. ``fix`` has read models rebuilt that differ, and nothing else.
     """
 
-    first: dt.date | None = None
-    last: dt.date | None = None
+    first: Moment | None = None
+    last: Moment | None = None
     full: bool = False
     fix: bool = False
 
 
 class Audit(_Record):
-    """One audit. ``replays`` are those that it has asked for, by read model. ``error`` is what ended a failed one."""
+    """One audit. ``replays`` are those that it has asked for, by read model. ``error`` is what ended a failed one.
+
+    ``reading_seconds`` is how long the log was read for (``events_done`` of ``events_total``); judging comes after.
+    """
 
     audit_id: UUID
     request: AuditRequest
@@ -83,9 +95,15 @@ class Audit(_Record):
     state: AuditState = "running"
     events_done: int = 0
     events_total: int = 0
+    reading_seconds: float = 0.0
     checks: tuple[Check, ...] = ()
     replays: dict[str, UUID] = {}
     error: str | None = None
+
+    @property
+    def events_per_second(self) -> float:
+        """How fast the log was read and checked, event by event."""
+        return self.events_done / self.reading_seconds if self.reading_seconds else 0.0
 
     @property
     def violations(self) -> int:
@@ -94,7 +112,14 @@ class Audit(_Record):
 
 
 class AuditRecords(Protocol):
-    """Durable record of audits."""
+    """Durable record of audits, which all processes share."""
+
+    def only_one(self) -> AbstractAsyncContextManager[None]:
+        """The right to audit, which one audit holds at a time. Entering raises AuditRunning.
+
+        When it is lost the body is cancelled, and leaving raises what says so.
+        """
+        ...
 
     async def save(self, audit: Audit) -> None:
         """Keep ``audit`` in place of what was kept of it before."""

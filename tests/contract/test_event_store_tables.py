@@ -13,6 +13,7 @@ import pytest
 from commands.ports import (
     Commit,
     DeadLetter,
+    DueTimer,
     DeadLetters,
     EventStore,
     Idempotency,
@@ -20,11 +21,12 @@ from commands.ports import (
     SetTimer,
     Timers,
 )
+from domain.shared.errors import IllegalTransition
 from infra.eventstore.builds import PostgresBuilds
 from infra.eventstore.dead_letters import PostgresDeadLetters
 from infra.eventstore.store import PostgresEventStore
 from infra.eventstore.timers import PostgresTimers
-from projections.builds import BuildRegistry, ReplayRunning
+from projections.builds import Build, BuildRegistry, ReplayRunning
 from tests.contract.event_store import SERVERS, fresh_context
 from tests.integration.eventstore.counting import AT, envelope, metadata
 
@@ -62,6 +64,7 @@ async def test_due_timers_are_claimed_oldest_first_and_once(tables: Tables) -> N
     claimed = await tables.timers.claim_due(AT + 5 * SECOND)
 
     assert [timer.timer_id for timer in claimed] == [early.timer_id, late.timer_id]
+    assert isinstance(claimed[0], DueTimer)
     assert claimed[0].command == command
     assert claimed[0].due_at == early.due_at
     assert await tables.timers.claim_due(AT + 6 * SECOND) == []
@@ -143,20 +146,36 @@ async def test_parking_again_changes_only_the_error(tables: Tables) -> None:
 
 
 async def test_the_name_of_a_build_is_never_used_twice(tables: Tables) -> None:
-    first = await tables.builds.create("hotel_pages", 3, "live", uuid4())
-    await tables.builds.update(first.model_copy(update={"state": "dropped"}))
-    others = await asyncio.gather(*(tables.builds.create("hotel_pages", 3, "building", uuid4()) for _ in range(4)))
-    await tables.builds.create("booking_pages", 1, "live", uuid4())
+    made = []
+    for _ in range(3):
+        build = await tables.builds.create("hotel_pages", 3, uuid4())
+        await tables.builds.update(build.model_copy(update={"state": "dropped"}))
+        made.append(build)
+    last = await tables.builds.create("hotel_pages", 3, uuid4(), keep=True)
+    other = await tables.builds.create("booking_pages", 1, uuid4())
 
-    assert first.name == "hotel_pages_1"
-    assert {build.name for build in others} == {f"hotel_pages_{n}" for n in range(2, 6)}
-    assert {build.name for build in await tables.builds.builds("hotel_pages")} == {build.name for build in others}
-    assert len(await tables.builds.builds()) == 5
+    assert [build.name for build in [*made, last]] == [f"hotel_pages_{n}" for n in range(1, 5)]
+    assert await tables.builds.builds("hotel_pages") == [last]
+    assert last.keep
+    assert {build.name for build in await tables.builds.builds()} == {last.name, other.name}
+
+
+async def test_of_many_who_ask_for_a_build_at_once_one_gets_it(tables: Tables) -> None:
+    asked = (tables.builds.create("hotel_pages", 3, uuid4()) for _ in range(5))
+
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    (build,) = [answer for answer in answers if isinstance(answer, Build)]
+    assert sum(isinstance(answer, ReplayRunning) for answer in answers) == 4
+    await tables.builds.update(build.model_copy(update={"state": "kept"}))
+    await tables.builds.create("hotel_pages", 3, uuid4())
+    with pytest.raises(ReplayRunning):
+        await tables.builds.change(build.model_copy(update={"state": "kept"}), "returning")
 
 
 async def test_a_build_is_found_with_what_was_recorded(tables: Tables) -> None:
     replay = uuid4()
-    build = await tables.builds.create("hotel_pages", 3, "building", replay)
+    build = await tables.builds.create("hotel_pages", 3, replay)
     changed = build.model_copy(
         update={"state": "failed", "error": "x", "finished_at": AT, "events_done": 7, "events_total": 9}
     )
@@ -164,8 +183,21 @@ async def test_a_build_is_found_with_what_was_recorded(tables: Tables) -> None:
 
     assert await tables.builds.of_replay(replay) == changed
     assert await tables.builds.of_replay(uuid4()) is None
-    with pytest.raises(LookupError, match="create it first"):
-        await tables.builds.update(build.model_copy(update={"name": "hotel_pages_99"}))
+    for use in (tables.builds.update, tables.builds.advance):
+        with pytest.raises(LookupError, match="create it first"):
+            await use(build.model_copy(update={"name": "hotel_pages_99"}))
+
+
+async def test_who_records_progress_learns_that_the_build_is_no_longer_wanted(tables: Tables) -> None:
+    build = await tables.builds.create("hotel_pages", 3, uuid4())
+    assert await tables.builds.advance(build.model_copy(update={"events_done": 7, "events_total": 9})) == "building"
+
+    unwanted = await tables.builds.change(build, "unwanted")
+
+    assert (unwanted.state, unwanted.events_done, unwanted.events_total) == ("unwanted", 7, 9)
+    assert await tables.builds.advance(build.model_copy(update={"events_done": 8})) == "unwanted"
+    with pytest.raises(IllegalTransition, match="no longer building"):
+        await tables.builds.change(build, "unwanted")
 
 
 async def test_only_one_replay_of_a_read_model_at_a_time(tables: Tables) -> None:

@@ -1,0 +1,88 @@
+"""Replays at the terminal: ordered, followed to their ends, given up, undone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import typer
+from rich.progress import Progress
+
+from api.cli.output import EXIT_FAILED, call, err, fail, out, print_json, progress_bar
+
+_POLL_SECONDS = 0.3
+_UNDER_WAY = ("building", "returning", "unwanted")
+
+
+async def replay(client: httpx.AsyncClient, names: Sequence[str], *, keep: bool, why: str, as_json: bool) -> None:
+    """Rebuild ``names`` (all, if there are none) in one order, and follow that."""
+    order = {"projections": list(names) or None, "keep": keep, "why": why}
+    started = (await call(client, "POST", "/v1/ops/replays", json=order))["items"]
+    await _follow(client, {item["projection"]: item["replay_id"] for item in started}, as_json=as_json)
+
+
+async def follow(client: httpx.AsyncClient, names: Sequence[str], *, as_json: bool) -> None:
+    """Follow what is under way, of ``names`` if there are any."""
+    under_way = await _under_way(client)
+    followed = {name: under_way[name] for name in names or under_way if name in under_way}
+    if not followed:
+        err.print("no such replay is under way" if names else "no replay is under way")
+    await _follow(client, followed, as_json=as_json)
+
+
+async def cancel(client: httpx.AsyncClient, names: Sequence[str], why: str) -> None:
+    """Give up the replays of ``names``."""
+    under_way = await _under_way(client)
+    for name in names:
+        if name not in under_way:
+            fail(f"no replay of {name!r} is under way")
+        replay = await call(client, "POST", f"/v1/ops/replays/{under_way[name]}/cancel", json={"why": why})
+        out.print(f"{replay['build']} will be dropped; readers see what they saw before", highlight=False)
+
+
+async def back(client: httpx.AsyncClient, name: str, *, why: str, as_json: bool) -> None:
+    """Go back to the build that was kept, and follow that."""
+    replay = await call(client, "POST", f"/v1/ops/projections/{name}/back", json={"why": why})
+    await _follow(client, {name: replay["replay_id"]}, as_json=as_json)
+
+
+async def _under_way(client: httpx.AsyncClient) -> dict[str, str]:
+    items = (await call(client, "GET", "/v1/ops/replays"))["items"]
+    return {item["projection"]: item["replay_id"] for item in items}
+
+
+async def _follow(client: httpx.AsyncClient, replays: Mapping[str, str], *, as_json: bool) -> None:
+    """Show bars until all have ended; exit status 1 if one has not gone live."""
+    try:
+        with progress_bar() as bar:
+            ended = await asyncio.gather(*(_watch(client, name, replay, bar) for name, replay in replays.items()))
+    except asyncio.CancelledError:
+        err.print(
+            "The platform goes on with it, also after a restart: `nightledger projections follow` shows it, "
+            "`nightledger projections cancel NAME` gives it up.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise
+    for replay in ended:
+        if as_json:
+            print_json(replay)
+        elif replay["error"]:
+            err.print(f"[red]{replay['projection']}: {replay['error']}[/red]", highlight=False, soft_wrap=True)
+        elif replay["state"] != "live":
+            err.print(f"{replay['projection']}: {replay['build']} is {replay['state']}", highlight=False)
+    if any(replay["state"] != "live" for replay in ended):
+        raise typer.Exit(EXIT_FAILED)
+
+
+async def _watch(client: httpx.AsyncClient, name: str, replay_id: str, bar: Progress) -> dict[str, Any]:
+    task = bar.add_task(name, total=None, rate="")
+    while True:
+        replay: dict[str, Any] = await call(client, "GET", f"/v1/ops/replays/{replay_id}")
+        rate = f"{replay['events_per_second']:,.0f} events/s"
+        bar.update(task, completed=replay["events_done"], total=replay["events_total"] or None, rate=rate)
+        if replay["state"] not in _UNDER_WAY:
+            return replay
+        await asyncio.sleep(_POLL_SECONDS)
