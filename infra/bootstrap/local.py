@@ -13,15 +13,20 @@ from pathlib import Path
 from uuid import UUID, uuid5
 
 import httpx
+import structlog
 from pydantic import BaseModel
 
 from api.demo.hotels import NAMESPACE
 from api.platform import Platform
 from commands.accounts import Account
+from commands.ports import Temporary
 from commands.security import TokenPair
 
 RENEW_SECONDS = 300
 """A third of an access token's life."""
+AGAIN_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 class RunningServer(BaseModel):
@@ -59,7 +64,7 @@ class LocalAccess:
             while True:
                 self._write(RunningServer(url=url, pid=os.getpid(), token=tokens.access_token))
                 await asyncio.sleep(RENEW_SECONDS)
-                tokens = await platform.tokens.refresh(tokens.refresh_token)
+                tokens = await _renewed(platform, tokens)
         finally:
             self._file.unlink(missing_ok=True)
 
@@ -89,6 +94,21 @@ async def local_operator(platform: Platform) -> TokenPair:
         )
         await platform.accounts.register(account)
     return await platform.tokens.issue(account)
+
+
+async def _renewed(platform: Platform, tokens: TokenPair) -> TokenPair:
+    """The next tokens, as soon as PostgreSQL is there: the last ones are good for two renewals more."""
+    refreshing = True
+    while True:
+        try:
+            if refreshing:
+                return await platform.tokens.refresh(tokens.refresh_token)
+            return await local_operator(platform)
+        except Temporary as error:
+            # The token may have been used up or not: whoever shows a used one loses the session.
+            log.warning("the command line's access is not renewed yet", error=str(error))
+            refreshing = False
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 def client_of(url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:

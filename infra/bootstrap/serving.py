@@ -20,6 +20,7 @@ from api.cli.host import CannotStart
 from api.demo.seed import Demo
 from api.http.app import create_app
 from api.http.settings import HttpSettings, Limits
+from commands.ports import ServiceUnavailable
 from infra.bootstrap.local import LocalAccess, client_of, local_operator
 from infra.bootstrap.platform import Started, started
 from infra.bootstrap.servers import check_separable, running_servers
@@ -28,6 +29,7 @@ from infra.embedded.errors import EmbeddedError
 from infra.settings import SERVICES, BadSetting, Settings, check_services
 
 log = structlog.get_logger(__name__)
+_LOOK_AGAIN_SECONDS = 0.5
 _NO_LIMITS = Limits(logins=1_000_000, commands=1_000_000)
 
 
@@ -139,8 +141,8 @@ class _Serving:
 
     async def _seed(self, running: Started, url: str) -> None:
         demo = Demo(running.platform)
-        async for _ in demo.seed():
-            pass
+        while not await _seeded(demo):  # noqa: ASYNC110 - nothing announces that a service has come
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         running.operations.starting.discard("demo")
         print(demo.what_to_try(url), flush=True)  # noqa: T201 - this is what the person at the terminal waits for
 
@@ -148,6 +150,17 @@ class _Serving:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", work=task.get_name(), exc_info=error)
             self._fatal(f"{task.get_name()}: {error}")
+
+
+async def _seeded(demo: Demo) -> bool:
+    """Seed as far as possible. Processes start in any order: False while one that takes part is not there yet."""
+    try:
+        async for _ in demo.seed():
+            pass
+    except ServiceUnavailable as error:
+        log.info("the demo waits", error=error.detail)
+        return False
+    return True
 
 
 @contextmanager
@@ -171,7 +184,7 @@ def _collect_less_often() -> None:
     With Python's own thresholds the collector takes half of the time in which a log is read.
     """
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(5_000, 10, 1_000)
 
 
 @contextmanager

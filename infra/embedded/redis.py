@@ -22,7 +22,7 @@ class EmbeddedRedis:
     """Redis with its data in ``directory``, which nothing else uses (say ``data_dir / "redis"``).
 
     Writes go to the append-only file before they are answered, so a killed server loses none; it is flushed to the
-    disk every second, so a loss of power costs the last second, which a replay of the calendars brings back.
+    disk every second, so a loss of power costs the last second: the feed of the calendars notices and writes it again.
     A server that a killed platform left running is taken over. Usable as a context manager.
     """
 

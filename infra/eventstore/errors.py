@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import asyncpg
+
 from commands.ports import Temporary
 
 
 class EventStoreUnavailable(Temporary):
     """PostgreSQL did not answer, or this process is closing its store. Nothing was stored; try again later."""
+
+
+class PostgresAway(EventStoreUnavailable, ConnectionError):
+    """What SERVER_AWAY names, as the pool raises it: a Temporary for those who ask, an OSError for those who mend."""
+
+
+SERVER_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""Errors that say nothing about what was asked: the server, or the way to it, is gone or overloaded."""
 
 
 class CommitOutcomeUnknown(Temporary):

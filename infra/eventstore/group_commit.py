@@ -18,19 +18,9 @@ import structlog
 
 from commands.ports import Idempotency
 from infra.eventstore.batch import BatchWriter, Pending
-from infra.eventstore.errors import CommitOutcomeUnknown, EventStoreUnavailable
+from infra.eventstore.errors import SERVER_AWAY, CommitOutcomeUnknown, EventStoreUnavailable
 
 log = structlog.get_logger(__name__)
-
-SERVER_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
-"""Errors that say nothing about the commit: the server, or the way to it, is gone or overloaded."""
 
 Observe = Callable[[int, int, float], None]
 """Told of every transaction: how many commits and events it had, and how many seconds it took."""

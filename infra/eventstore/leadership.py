@@ -107,7 +107,11 @@ async def _taken(connection: asyncpg.pool.PoolConnectionProxy, name: str) -> boo
 
 @asynccontextmanager
 async def _fenced(connection: asyncpg.pool.PoolConnectionProxy, name: str) -> AsyncIterator[None]:
-    """Cancel the body when ``connection`` breaks, and say so."""
+    """Cancel the body when ``connection`` breaks, and say so.
+
+    Like asyncio.timeout it withdraws its cancellation in the end, however the body ends: a group of tasks prefers its
+    own errors, and a holder that still counted as cancelled would never try to lead again.
+    """
     holder = asyncio.current_task()
     if holder is None:
         raise RuntimeError("a lock is held by a task; there is none")
@@ -121,12 +125,15 @@ async def _fenced(connection: asyncpg.pool.PoolConnectionProxy, name: str) -> As
 
     async with watched(connection) as broken:
         telling = asyncio.create_task(tell(broken), name=f"watch of the lock {name}")
+        others = 0
         try:
-            yield
+            try:
+                yield
+            finally:
+                telling.cancel()
+                if lost:
+                    others = holder.uncancel()
         except asyncio.CancelledError:
-            # Like asyncio.timeout: only a cancellation that is ours becomes an error, somebody else's stays one.
-            if lost and holder.uncancel() == 0:
+            if lost and not others:  # somebody else's cancellation stays one
                 raise LeadershipLost(f"the session that held the lock {name!r} has ended") from None
             raise
-        finally:
-            telling.cancel()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncpg
+from asyncpg.pool import PoolAcquireContext
+
+from commands.ports import Temporary
+from infra.eventstore.errors import SERVER_AWAY, PostgresAway
 
 IDLE_IN_TRANSACTION_SECONDS = 10
 """A transaction that is left open holds every reader of the log back: the server ends it after this long."""
@@ -25,9 +29,48 @@ async def create_pool(url: str, *, min_size: int = 1, max_size: int = 32) -> asy
     Connections are opened as they are needed. Each context of the process keeps one for LISTEN, and each lock that is
     held keeps one, so ``max_size`` must be well above their number. Raises what asyncpg raises if the server is away.
     """
-    return await asyncpg.create_pool(
-        url, min_size=min_size, max_size=max_size, server_settings=_SESSION, reset=_keep_as_it_is, command_timeout=60
+    return await _Pool(
+        url,
+        min_size=min_size,
+        max_size=max_size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300.0,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
+        server_settings=_SESSION,
+        reset=_keep_as_it_is,
+        command_timeout=60,
     )
+
+
+class _Pool(asyncpg.Pool):
+    """Whoever uses it is told that the server is away by PostgresAway, whichever way asyncpg has noticed."""
+
+    def acquire(self, *, timeout: float | None = None) -> _Use:
+        return _Use(self, timeout)
+
+
+class _Use(PoolAcquireContext):
+    """A connection while it is used."""
+
+    async def __aenter__(self) -> asyncpg.pool.PoolConnectionProxy:
+        try:
+            return await super().__aenter__()
+        except SERVER_AWAY as error:
+            raise _away(error) from error
+
+    async def __aexit__(self, *ended: object) -> None:
+        error = ended[1]
+        if isinstance(error, asyncpg.InternalClientError) and self.connection is not None:
+            self.connection.terminate()  # it lost its server in the middle of something, and would fail for ever
+        await super().__aexit__(*ended)
+        if isinstance(error, SERVER_AWAY) and not isinstance(error, Temporary):
+            raise _away(error) from error
+
+
+def _away(error: BaseException) -> PostgresAway:
+    return PostgresAway(f"PostgreSQL: {type(error).__name__}: {error}")
 
 
 async def _keep_as_it_is(_connection: asyncpg.Connection) -> None:

@@ -16,8 +16,7 @@ import asyncpg
 import structlog
 
 from commands.ports import START, Position
-from infra.eventstore.errors import EventStoreUnavailable
-from infra.eventstore.group_commit import SERVER_AWAY
+from infra.eventstore.errors import SERVER_AWAY, EventStoreUnavailable
 from infra.eventstore.leadership import watched
 from infra.eventstore.sql import in_schema, schema_of
 

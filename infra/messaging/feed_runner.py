@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -24,13 +25,16 @@ from commands.ports import (
     Position,
     RecordedEvent,
     Temporary,
+    WentBack,
 )
-from infra.messaging.parking import event_letter, follower_letter
+from commands.tracing import UNTRACED, Tracing, logged_for
+from infra.messaging.parking import culprit, delivers_commands, event_letter, follower_letter
 from infra.messaging.progress import FeedState, Progress
 from infra.messaging.retries import FeedRetries, being_cancelled
 from infra.messaging.sources import Source
 from infra.messaging.stats import Stats
 from infra.messaging.wire import CloudEvent
+from infra.observability.runs import logged_for_run, spans_of_run
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +52,7 @@ class Home:
     new_id: NewId
     retries: FeedRetries
     stats: Stats
+    tracing: Tracing = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class FeedRunner:
         self._progress = progress
         self._position = Position(0, 0)
         self._stored = Position(0, 0)
+        self._handled = Position(0, 0)  # the end of the last run that the feed was handed
         self._stored_at = 0.0
         self._parked: set[object] = set()
         self._known_bad: dict[tuple[str, str], float] = {}
@@ -85,7 +91,7 @@ class FeedRunner:
                     failures = 0
             except Exception as error:  # noqa: BLE001 - a runner must outlive any failure of store, source or broker
                 failures += 1
-                self._trouble("waiting" if isinstance(error, Temporary | OSError) else "failed", error)
+                self._trouble(_after(error), error)
                 log.warning("feed_interrupted", feed=self._feed.name, context=self._context, error=repr(error))
                 await asyncio.sleep(self._home.retries.wait(failures))
 
@@ -96,7 +102,7 @@ class FeedRunner:
             for done, letter in enumerate(letters):
                 recorded = CloudEvent.model_validate(letter.message).recorded()
                 try:
-                    await self._handle(Position(0, 0), recorded.position, (recorded,), checkpoint=self._position)
+                    await self._handle(self._handled, (recorded,), checkpoint=self._position)
                 except Exception as error:  # noqa: BLE001 - whatever the feed raises is the operator's answer
                     again = event_letter(self._feed.name, recorded, error, letter.attempts + 1, self._home.clock.now())
                     await self._home.dead_letters.park(again)
@@ -107,7 +113,13 @@ class FeedRunner:
 
     async def _resume(self) -> None:
         self._parked = set(await self._home.dead_letters.parked_streams(self._feed.name))
-        self._position = self._stored = await self._home.store.checkpoint(self._feed.name, self._context)
+        stored = await self._home.store.checkpoint(self._feed.name, self._context)
+        position = await self._feed.resumes_at(Checkpoint(self._feed.name, self._context, stored))
+        if position < stored:
+            # Lag, and whoever waits for what was written, must not take for done what is done again.
+            log.warning("feed_set_back", feed=self._feed.name, context=self._context, since=str(position))
+            await self._home.store.set_back(Checkpoint(self._feed.name, self._context, position))
+        self._position = self._stored = self._handled = position
         self._settled()
 
     async def _step(self) -> None:
@@ -119,11 +131,19 @@ class FeedRunner:
                 self._settled()
             elif pending:
                 await self._store_checkpoint()
+            else:
+                await self._look_back()
+
+    async def _look_back(self) -> None:
+        """Raise WentBack if the feed's store no longer has what was handed over last, though nobody writes to it."""
+        handled = Checkpoint(self._feed.name, self._context, self._handled)
+        if await self._feed.resumes_at(handled) < self._handled:
+            raise WentBack(f"{self._feed.name} no longer has all of {self._context} up to {self._handled}")
 
     async def _take(self, run: LogRun) -> None:
         events = await self._park_followers(run.events)
         if events:
-            await self._as_one(LogRun(run.context, run.prev, run.position, tuple(events)))
+            await self._as_one(run.position, events)
         self._position = run.position
         if self._feed.commits_checkpoint and events:
             self._stored_at = monotonic()
@@ -131,31 +151,34 @@ class FeedRunner:
         if self._position > self._stored and (run.events or monotonic() - self._stored_at >= QUIET_CHECKPOINT_SECONDS):
             await self._store_checkpoint()
 
-    async def _as_one(self, run: LogRun) -> None:
-        if len(run.events) > 1:
+    async def _as_one(self, end: Position, events: Sequence[RecordedEvent]) -> None:
+        if len(events) > 1:
             try:
-                await self._patiently(run.prev, run.position, run.events)
+                await self._patiently(end, events)
+            except WentBack:
+                raise
             except Exception as error:  # noqa: BLE001 - the culprit is looked for among the events
                 self._trouble("retrying", error)
             else:
                 return
-        prev = run.prev
-        for index, recorded in enumerate(run.events):
-            last = index == len(run.events) - 1
-            position = run.position if last else recorded.position
+        for index, recorded in enumerate(events):
+            last = index == len(events) - 1
+            position = end if last else recorded.position
             if await self._park_followers((recorded,)):
-                await self._single(prev, position, recorded)
-            prev = self._position = position
+                await self._single(position, recorded)
+            self._position = position
 
-    async def _single(self, prev: Position, position: Position, recorded: RecordedEvent) -> None:
+    async def _single(self, position: Position, recorded: RecordedEvent) -> None:
         """Handle one event, or park it when its retries are used up."""
         delays = self._home.retries.delays
         for attempt in range(1, len(delays) + 2):
             try:
-                await self._patiently(prev, position, (recorded,))
+                await self._patiently(position, (recorded,))
+            except WentBack:
+                raise
             except Exception as error:  # noqa: BLE001 - every failure of a handler is parked with its traceback
                 self._trouble("retrying", error, recorded)
-                kind = (recorded.event.topic, type(error).__qualname__)
+                kind = (recorded.event.topic, type(culprit(error)).__qualname__)
                 hopeless = self._known_bad.get(kind, 0.0) > monotonic()
                 if attempt > len(delays) or hopeless:
                     self._known_bad[kind] = monotonic() + self._home.retries.known_bad
@@ -167,12 +190,12 @@ class FeedRunner:
             else:
                 return
 
-    async def _patiently(self, prev: Position, position: Position, events: Sequence[RecordedEvent]) -> None:
+    async def _patiently(self, position: Position, events: Sequence[RecordedEvent]) -> None:
         """Handle; wait out what is temporary, run lost races again."""
         away = conflicts = 0
         while True:
             try:
-                await self._handle(prev, position, events, checkpoint=position)
+                await self._handle(position, events, checkpoint=position)
             except Temporary as error:
                 away += 1
                 self._trouble("waiting", error)
@@ -186,15 +209,27 @@ class FeedRunner:
             else:
                 return
 
-    async def _handle(
-        self, prev: Position, position: Position, events: Sequence[RecordedEvent], *, checkpoint: Position
-    ) -> None:
-        run = LogRun(self._context, prev, position, tuple(events))
-        await self._feed.handle(run, Checkpoint(self._feed.name, self._context, checkpoint))
+    async def _handle(self, position: Position, events: Sequence[RecordedEvent], *, checkpoint: Position) -> None:
+        with self._watched(events) as spanned:
+            run = LogRun(self._context, self._handled, position, tuple(spanned))
+            await self._feed.handle(run, Checkpoint(self._feed.name, self._context, checkpoint))
+        self._handled = position
         if self._feed.commits_checkpoint:
             self._stored = checkpoint
         self._progress.handled_some(len(events), self._home.clock.now())
         self._count("feed_events", len(events))
+
+    @contextmanager
+    def _watched(self, events: Sequence[RecordedEvent]) -> Iterator[Sequence[RecordedEvent]]:
+        """Spans, and what log lines say of them; gives the events as they are to be handed to the feed."""
+        name, now = self._feed.name, self._home.clock.now()
+        if delivers_commands(name):  # they are watched one by one, where they are carried out
+            yield events
+            return
+        about = {"nightledger.feed": name, "nightledger.context": self._context}
+        spans = spans_of_run(self._home.tracing, f"feed {name}", "consumer", events, now, about)
+        with logged_for_run(events), spans as spanned:
+            yield spanned
 
     async def _park_followers(self, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
         """Park events of parked streams behind what is parked; the others are returned."""
@@ -217,7 +252,8 @@ class FeedRunner:
         await self._home.dead_letters.park(letter)
         self._parked.add(recorded.stream_id)
         self._parked_one()
-        log.error("event_parked", feed=self._feed.name, event_id=str(recorded.event_id), error=letter.error)
+        with logged_for(recorded.metadata):
+            log.error("event_parked", feed=self._feed.name, event_id=str(recorded.event_id), error=letter.error)
 
     async def _store_checkpoint(self) -> None:
         now = self._home.clock.now()
@@ -244,3 +280,10 @@ class FeedRunner:
 
     def _count(self, name: str, amount: int = 1) -> None:
         self._home.stats.count(name, amount, feed=self._feed.name, context=self._context)
+
+
+def _after(error: Exception) -> FeedState:
+    """What a runner does about an error that interrupted it."""
+    if isinstance(error, WentBack):
+        return "retrying"
+    return "waiting" if isinstance(error, Temporary | OSError) else "failed"

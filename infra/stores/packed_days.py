@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 WIDTH = 4
@@ -40,9 +42,9 @@ class Run(NamedTuple):
 
 def pack(values: Sequence[int]) -> bytes:
     """Raises ValueError for a value beyond ``LOWEST`` to ``HIGHEST``."""
-    for value in values:
-        if not LOWEST <= value <= HIGHEST:
-            raise ValueError(f"{value} does not fit into a calendar: values are between {LOWEST} and {HIGHEST}")
+    if values and not LOWEST <= min(values) <= max(values) <= HIGHEST:
+        value = next(value for value in values if not LOWEST <= value <= HIGHEST)
+        raise ValueError(f"{value} does not fit into a calendar: values are between {LOWEST} and {HIGHEST}")
     return struct.pack(f">{len(values)}I", *(value + _BIAS for value in values))
 
 
@@ -67,18 +69,20 @@ def slices(first: dt.date, days: int) -> list[Slice]:
 
 def runs(cells: Mapping[dt.date, int]) -> Iterator[Run]:
     """Pack ``cells`` into as few runs as possible. Raises ValueError, see ``pack``."""
-    pending: list[dt.date] = []
-    for day in sorted(cells):
-        if pending and (day.toordinal() != pending[-1].toordinal() + 1 or day.year != pending[-1].year):
-            yield _run(pending, cells)
-            pending = []
-        pending.append(day)
-    if pending:
-        yield _run(pending, cells)
+    for year, of_year in groupby(sorted(cells), key=attrgetter("year")):
+        days = list(of_year)
+        while days:
+            count = _consecutive(days)
+            yield Run(year, _day_of_year(days[0]) * WIDTH, pack([cells[day] for day in days[:count]]))
+            del days[:count]
 
 
-def _run(days: Sequence[dt.date], cells: Mapping[dt.date, int]) -> Run:
-    return Run(days[0].year, _day_of_year(days[0]) * WIDTH, pack([cells[day] for day in days]))
+def _consecutive(days: Sequence[dt.date]) -> int:
+    """How many of the first of ``days``, which are in order, follow each other without a gap."""
+    first = days[0].toordinal()
+    if days[-1].toordinal() - first == len(days) - 1:
+        return len(days)
+    return next(count for count, day in enumerate(days) if day.toordinal() - first != count)
 
 
 def _day_of_year(day: dt.date) -> int:

@@ -26,6 +26,7 @@ from commands.ports import (
     Position,
     RecordedEvent,
     StreamAppend,
+    WentBack,
 )
 from domain.inventory.commands import ReleaseHold
 from domain.inventory.events import HoldWithdrawn, RoomTypeOpened
@@ -99,7 +100,10 @@ class ServerRoles:
 
 @dataclass
 class Recorder:
-    """A feed that remembers what took effect; ``fails`` may raise for an event, before it takes effect."""
+    """A feed that remembers what took effect; ``fails`` may raise for an event, before it takes effect.
+
+    With ``has`` it takes only runs that join what it has: a test may lower that.
+    """
 
     name: str = "recorder"
     contexts: tuple[str, ...] = ("inventory",)
@@ -110,10 +114,13 @@ class Recorder:
     seen: list[RecordedEvent] = field(default_factory=list)
     runs: int = 0
     attempts: int = 0
+    has: Position | None = None
 
     async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
         """Take effect as a whole or not at all."""
         self.attempts += 1
+        if self.has is not None and run.prev > self.has:
+            raise WentBack(f"there is nothing behind {self.has}")
         for recorded in run.events:
             self.fails(recorded)
         if self.commits_checkpoint:
@@ -121,6 +128,12 @@ class Recorder:
             await self.store.commit(Commit(metadata(), checkpoints=(checkpoint,)))
         self.runs += 1
         self.seen.extend(run.events)
+        if self.has is not None:
+            self.has = max(self.has, run.position)
+
+    async def resumes_at(self, checkpoint: Checkpoint) -> Position:
+        """See Feed."""
+        return checkpoint.position if self.has is None else min(checkpoint.position, self.has)
 
     def numbers(self, stream: UUID | None = None) -> list[int]:
         """The numbers noted, of one stream or all."""

@@ -241,6 +241,15 @@ async def test_a_finished_key_answers_as_it_did_then(store: EventStore) -> None:
     assert duplicate.value.answer == told
 
 
+async def test_a_checkpoint_is_set_back_when_that_is_asked_for_and_never_forward(store: EventStore) -> None:
+    await store.commit(Commit(metadata(), checkpoints=(Checkpoint("pages", "bookings", Position(7, 7)),)))
+    for asked, expected in (((3, 9), (3, 9)), ((5, 1), (3, 9)), ((3, 1), (3, 1))):
+        await store.set_back(Checkpoint("pages", "bookings", Position(*asked)))
+        assert await store.checkpoint("pages", "bookings") == expected
+    await store.set_back(Checkpoint("never", "bookings", Position(1, 1)))
+    assert await store.checkpoint("never", "bookings") == START
+
+
 async def test_checkpoints_move_forward_with_their_commit(store: EventStore) -> None:
     for position in (Position(3, 7), Position(3, 9), Position(2, 100)):
         await store.commit(Commit(metadata(), checkpoints=(Checkpoint("saga", "payments", position),)))

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from commands.ports import Answer, CommandEnvelope, ConcurrencyConflict, RecordedEvent, Temporary
+from commands.ports import START, Answer, CommandEnvelope, ConcurrencyConflict, Position, RecordedEvent, Temporary
 from domain.saga.events import SagaCommandIssued
 from tests.contract.messaging import (
     Inbox,
@@ -106,6 +106,69 @@ async def test_a_feed_over_two_contexts_takes_what_it_asks_for(messaging: Messag
 
     await eventually(reached, "the checkpoints move over events that are not taken")
     assert feed.numbers() == [1]
+
+
+async def test_a_feed_whose_store_went_back_is_handed_again_what_it_lost(messaging: Messaging) -> None:
+    feed = Recorder(has=START)
+    stream = uuid4()
+    first = await messaging.note(stream, 1)
+    await messaging.feeds.start(feed, "inventory")
+    await reached(messaging, first)
+    await reached(messaging, await messaging.note(stream, 2))
+    feed.has = first
+    third = await messaging.note(stream, 3)
+    await eventually(lambda: feed.numbers() == [1, 2, 2, 3], "the lost event comes again, then what follows it")
+    await reached(messaging, third)
+    assert not await messaging.parked()
+
+
+async def test_a_store_that_went_back_is_noticed_though_nothing_is_written(
+    messaging: Messaging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.messaging.feed_runner.IDLE_SECONDS", 0.2)
+    feed = Recorder(has=START)
+    stream = uuid4()
+    first = await messaging.note(stream, 1)
+    await messaging.feeds.start(feed, "inventory")
+    await reached(messaging, first)
+    last = await messaging.note(stream, 2)
+    await reached(messaging, last)
+    feed.has = first
+    await eventually(lambda: feed.numbers() == [1, 2, 2], "what was lost comes again")
+    await reached(messaging, last)
+
+
+async def test_a_feed_goes_on_where_its_store_stands(way: Way, database: str, amqp: str) -> None:
+    feed = Recorder(has=START)
+    stream = uuid4()
+    async with open_messaging(way, database, amqp) as before:
+        await before.feeds.start(feed, "inventory")
+        first = await before.note(stream, 1)
+        await reached(before, first)
+        last = await before.note(stream, 2)
+        await reached(before, last)
+    is_away = True
+
+    def away(_: RecordedEvent) -> None:
+        if is_away:
+            raise Temporary("the store is away")
+
+    feed.has, feed.fails = first, away
+    async with open_messaging(way, database, amqp) as after:
+        await after.feeds.start(feed, "inventory")
+        await reached(after, first)  # nobody takes for done what is yet to be done again
+        is_away = False
+        await eventually(lambda: feed.numbers() == [1, 2, 2], "what was lost comes again")
+        await reached(after, last)
+
+
+async def reached(messaging: Messaging, position: Position) -> None:
+    """Wait until the feed's checkpoint is there."""
+
+    async def there() -> bool:
+        return await messaging.checkpoint() == position
+
+    await eventually(there, "the checkpoint")
 
 
 async def test_a_failing_event_and_its_followers_are_parked_and_all_else_moves(messaging: Messaging) -> None:

@@ -39,7 +39,7 @@ class RunningPlatform:
         }
         self.arguments: tuple[str, ...] = ()
         self._groups = groups
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
         self.log = data_dir.parent / f"{data_dir.name}.log"
 
     def __enter__(self) -> Self:
@@ -51,18 +51,36 @@ class RunningPlatform:
 
     def start(self) -> None:
         """Start and wait until it is ready. ``arguments`` go to the process with the gateway."""
+        for group in self._groups:
+            self._launch(tuple(group))
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def start_process(self, service: str) -> None:
+        """Start the process that ``service`` runs in, alone; does not wait."""
+        self._launch(self._group_of(service))
+
+    def kill_process(self, service: str) -> None:
+        """SIGKILL the process that ``service`` runs in, alone."""
+        process = self._processes.pop(self._group_of(service))
+        process.kill()
+        process.wait()
+
+    def ended(self) -> list[str]:
+        """Processes that have ended by themselves, by their services."""
+        return [" ".join(group) for group, process in self._processes.items() if process.poll() is not None]
+
+    def _group_of(self, service: str) -> tuple[str, ...]:
+        return next(tuple(group) for group in self._groups if service in group)
+
+    def _launch(self, group: tuple[str, ...]) -> None:
         with self.log.open("ab") as log:
-            self._processes = [
-                subprocess.Popen(
-                    self._command(group),
-                    env=self.environment,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-                for group in self._groups
-            ]
-        self.wait_until_ready()
+            self._processes[group] = subprocess.Popen(
+                self._command(group), env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     def _command(self, group: Sequence[str]) -> list[str]:
         arguments = self.arguments if not group or "gateway" in group else ()
@@ -72,7 +90,7 @@ class RunningPlatform:
         """Return when ``/health/ready`` says so; fail with the log if a process ends or it takes too long."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            ended = [process.args for process in self._processes if process.poll() is not None]
+            ended = self.ended()
             if ended or time.monotonic() > deadline:
                 raise AssertionError(f"not ready ({ended=}):\n{self.log.read_text()[-6000:]}")
             try:
@@ -84,18 +102,18 @@ class RunningPlatform:
 
     def kill(self) -> None:
         """SIGKILL every process of ours at once."""
-        for process in self._processes:
+        for process in self._processes.values():
             process.kill()
-        for process in self._processes:
+        for process in self._processes.values():
             process.wait()
 
     def stop(self) -> None:
         """Ask every process to stop; fail if one has to be killed."""
-        for process in self._processes:
+        for process in self._processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         try:
-            for process in self._processes:
+            for process in self._processes.values():
                 process.wait(timeout=30)
         finally:
             self.kill()

@@ -7,14 +7,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.e2e.running import RunningPlatform, ok
 from tests.e2e.stories import FIRST_NIGHT, all_bookings, book, offer, open_hotel, registered, until
-from tests.servers.rabbitmq import RabbitMQ, call_management
+from tests.servers.rabbitmq import RabbitMQ
 
 BOOKINGS = 500
 ROOMS = 300
@@ -49,7 +48,7 @@ async def test_the_broker_is_restarted_and_emptied_during_five_hundred_bookings(
             await half.wait()
             await asyncio.to_thread(broker.stop)
             await asyncio.to_thread(broker.start)
-            await asyncio.to_thread(_purge, broker)
+            await asyncio.to_thread(broker.purge, "feed.", "commands.")
             await rush
             assert len(accepted) == BOOKINGS
             await until(lambda: _all_final(guest, accepted), seconds=120, every=2)
@@ -72,16 +71,6 @@ async def _book(guest: httpx.AsyncClient, token: str, accepted: set[str], half: 
                 half.set()
             return
         await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
-
-
-def _purge(broker: RabbitMQ) -> None:
-    """Throw away whatever waits in the queues."""
-    queues = call_management(broker.management_url, "GET", "/api/queues/%2F")
-    assert isinstance(queues, list)
-    names = [queue["name"] for queue in queues if queue["name"].startswith(("feed.", "commands."))]
-    assert names, "the platform has declared no queues"
-    for name in names:
-        call_management(broker.management_url, "DELETE", f"/api/queues/%2F/{quote(name)}/contents")
 
 
 async def _all_final(guest: httpx.AsyncClient, accepted: set[str]) -> bool:

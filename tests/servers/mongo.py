@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 
 from tests.servers import provision
@@ -26,6 +27,10 @@ class MongoWire(Server):
         if not binary.exists():
             raise ServerMissing(f"{binary} is not built; 'make servers' builds it")
         return [str(binary), f"127.0.0.1:{self.port}", "sqlite", "file:data/"]
+
+    def forget(self) -> None:
+        """Delete everything; only while it does not run."""
+        shutil.rmtree(self.directory / "data")
 
     def ready(self) -> bool:
         """Whether it accepts connections."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from tests.servers import fresh_name
-from tests.servers.server import Server, answers, free_port, program
+from tests.servers.server import Server, ServerFailed, answers, free_port, program
 
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _METHOD_FRAME = b"\x01\x00\x00"
@@ -109,6 +109,15 @@ class RabbitMQ(Server):
         if mapper is not None:
             mapper.kill()
             mapper.wait()
+
+    def purge(self, *beginnings: str) -> None:
+        """Throw away what waits in the queues whose names begin so. Raises ServerFailed if there are none."""
+        queues = call_management(self.management_url, "GET", "/api/queues/%2F")
+        names = [queue["name"] for queue in queues if queue["name"].startswith(beginnings)]  # type: ignore[attr-defined]
+        if not names:
+            raise ServerFailed(f"there is no queue whose name begins with one of {beginnings}")
+        for name in names:
+            call_management(self.management_url, "DELETE", f"/api/queues/%2F/{quote(name)}/contents")
 
     def create_vhost(self) -> str:
         """Make a fresh virtual host. Returns its AMQP URL."""

@@ -58,6 +58,33 @@ async def test_the_holder_learns_that_its_session_has_ended(pool: asyncpg.Pool, 
         pass
 
 
+async def test_a_holder_whose_work_fails_while_it_loses_its_session_is_not_left_cancelled(
+    pool: asyncpg.Pool, name: str
+) -> None:
+    """A group of tasks ends by its own errors, not by the cancellation that they met."""
+    held = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            held.set()
+            await asyncio.Event().wait()
+        finally:
+            raise ConnectionError("the server has gone")
+
+    async def lead() -> int:
+        with pytest.raises(ExceptionGroup):
+            async with leader_lock(pool, name), asyncio.TaskGroup() as group:
+                group.create_task(work())
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    leader = asyncio.create_task(lead())
+    await held.wait()
+    await pool.execute("SELECT pg_terminate_backend($1)", await pool.fetchval(HOLDER, name))
+    assert await asyncio.wait_for(leader, 10) == 0
+
+
 async def test_a_holder_that_is_cancelled_lets_go(pool: asyncpg.Pool, name: str) -> None:
     held, enough = asyncio.Event(), asyncio.Event()
     leader = asyncio.create_task(holding(pool, name, held, enough))
