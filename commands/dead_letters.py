@@ -106,6 +106,17 @@ def summed(retries: Sequence[OrderedRetry]) -> Mapping[str, int]:
     return counted | {"pending": sum(retry.outcome is None for retry in retries)}
 
 
+@dataclass(frozen=True, slots=True)
+class ParkedEvents:
+    """What a feed could not handle: how many events, those behind others included; and the first that failed."""
+
+    number: int
+    topic: str
+    event_id: UUID
+    error: str
+    since: dt.datetime
+
+
 class LetterDesk(DeadLetters, Protocol):
     """The dead letters of one context, for operators.
 
@@ -130,6 +141,10 @@ class LetterDesk(DeadLetters, Protocol):
 
     async def counts(self) -> Mapping[str, int]:
         """How many letters there are, by consumer."""
+        ...
+
+    async def parked_events(self) -> Mapping[str, ParkedEvents]:
+        """What feeds could not handle, by feed."""
         ...
 
     async def discard(self, letter_ids: Sequence[UUID]) -> int:

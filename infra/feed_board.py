@@ -6,15 +6,24 @@ import asyncio
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from api.platform import FeedStatus
+from commands.dead_letters import LetterDesk, ParkedEvents
 from commands.operating import FeedControl, FeedControls, FeedState
 from commands.ports import Clock, EventStore, Position
 from projections.builds import BuildRegistry, read_model_of
 from projections.projection import Projection
 
+T = TypeVar("T")
 STALE_AFTER = dt.timedelta(seconds=20)
 """A feed that nobody has told of for that long is not fed."""
+
+
+_SHOWN = 300
+"""Characters of an error."""
+_GOES_ON = frozenset({"running", "starting"})
+"""States of a feed that hide that it has set something aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class Followed:
 
 
 class FeedBoard:
-    """``logs`` and ``controls`` are by context, ``builds`` by service."""
+    """``logs``, ``controls`` and ``desks`` are by context, ``builds`` by service."""
 
     def __init__(
         self,
@@ -36,6 +45,7 @@ class FeedBoard:
         logs: Mapping[str, EventStore],
         builds: Mapping[str, BuildRegistry],
         controls: Mapping[str, FeedControls],
+        desks: Mapping[str, LetterDesk],
         projections: Sequence[Projection],
         feeds: Sequence[Followed],
         relays: Sequence[str],
@@ -45,6 +55,7 @@ class FeedBoard:
         self._logs = logs
         self._builds = builds
         self._controls = controls
+        self._desks = desks
         self._projections = projections
         self._feeds = feeds
         self._relays = relays
@@ -80,21 +91,30 @@ class FeedBoard:
         homes = sorted({each.home for each in followed})
         told = await asyncio.gather(*(self._controls[home].states() for home in homes))
         ordered = await asyncio.gather(*(self._controls[home].paused() for home in homes))
+        set_aside = await asyncio.gather(*(self._desks[home].parked_events() for home in homes))
         states = {(home, state.feed): state for home, some in zip(homes, told, strict=True) for state in some}
-        paused = {
-            (home, name): order for home, some in zip(homes, ordered, strict=True) for name, order in some.items()
-        }
+        paused = _by_home(homes, ordered)
+        parked = _by_home(homes, set_aside)
         return await asyncio.gather(
             *(
-                self._one(each, states.get((each.home, each.name)), paused.get((each.home, read_model_of(each.name))))
+                self._one(
+                    each,
+                    states.get((each.home, each.name)),
+                    paused.get((each.home, read_model_of(each.name))),
+                    parked.get((each.home, each.name)),
+                )
                 for each in followed
             )
         )
 
-    async def _one(self, followed: Followed, told: FeedState | None, paused: FeedControl | None) -> FeedStatus:
+    async def _one(
+        self, followed: Followed, told: FeedState | None, paused: FeedControl | None, parked: ParkedEvents | None
+    ) -> FeedStatus:
         positions: dict[str, str] = {}
         events, seconds = await self._lag(followed, positions)
         state, cause = self._state(told, paused)
+        if parked is not None and state in _GOES_ON:
+            state, cause = "failed", _told_of(followed.name, parked)
         return FeedStatus(
             name=followed.name,
             state=state,
@@ -117,7 +137,7 @@ class FeedBoard:
             return "down", f"no process has fed it since {told.at:%Y-%m-%d %H:%M:%S} UTC; start its service"
         if told.state == "paused":
             return "starting", None  # it was resumed a moment ago
-        return told.state, told.last_error
+        return told.state, told.last_error and first_line(told.last_error)
 
     async def _lag(self, followed: Followed, positions: dict[str, str]) -> tuple[int, float]:
         """Events of interest that are not handled yet, and the age of the oldest; fills in ``positions``."""
@@ -131,9 +151,25 @@ class FeedBoard:
 
     async def _behind(self, log: EventStore, position: Position, topics: frozenset[str] | None) -> tuple[int, float]:
         count = await log.count(position, topics)
-        if not count:
-            return 0, 0.0
-        run = await log.read_log(position, 1, topics=topics)
-        if not run.events:
+        since = await log.first_after(position, topics) if count else None
+        if since is None:
             return count, 0.0
-        return count, max(dt.timedelta(), self._clock.now() - run.events[0].recorded_at).total_seconds()
+        return count, max(dt.timedelta(), self._clock.now() - since).total_seconds()
+
+
+def _by_home(homes: Sequence[str], found: Sequence[Mapping[str, T]]) -> dict[tuple[str, str], T]:
+    """What was found in each home by name, by home and name."""
+    return {(home, name): each for home, some in zip(homes, found, strict=True) for name, each in some.items()}
+
+
+def first_line(error: str) -> str:
+    """What everybody may read of an error: the lines after the first may quote what it is about."""
+    return error.partition("\n")[0][:_SHOWN]
+
+
+def _told_of(feed: str, parked: ParkedEvents) -> str:
+    others = f" and {parked.number - 1} more" if parked.number > 1 else ""
+    return (
+        f"could not handle {parked.topic} {parked.event_id}{others} since {parked.since:%Y-%m-%d %H:%M:%S} UTC: "
+        f"{first_line(parked.error)}; see nightledger dead-letters list --consumer {feed}"
+    )

@@ -28,6 +28,7 @@ COUNTERS: Mapping[str, str] = {
     "relay_events": "Events that relays published.",
     "relay_runs": "Messages in which relays published events.",
     "rpc_answered": "Requests of other processes that were answered.",
+    "rows_forgotten": "Rows that were kept for a while only and are over, by table.",
     "timers_done": "Timers delivered.",
     "timers_failed": "Deliveries of timers that failed.",
 }
@@ -96,6 +97,7 @@ class PlatformCollector(Collector):
             ["context"],
             {(context,): seconds for context, (_, seconds) in seen.relays.items()},
         )
+        yield from _queues(seen)
         yield _gauge(
             "dead_letters",
             "Dead letters, by consumer.",
@@ -133,6 +135,21 @@ def _feeds(seen: Seen) -> Iterator[Metric]:
         "Age of the oldest event that the feed has not handled yet.",
         ["feed", "build"],
         {names[feed.name]: feed.lag_seconds for feed in seen.feeds},
+    )
+
+
+def _queues(seen: Seen) -> Iterator[Metric]:
+    yield _gauge(
+        "queue_messages_ready",
+        "Messages that wait in a queue of RabbitMQ.",
+        ["queue"],
+        {(queue,): depth.ready for queue, depth in seen.queues.items()},
+    )
+    yield _gauge(
+        "queue_consumers",
+        "Consumers of a queue of RabbitMQ; queues that messages leave by time are not listed.",
+        ["queue"],
+        {(queue,): depth.consumers for queue, depth in seen.queues.items() if depth.consumers is not None},
     )
 
 

@@ -16,7 +16,8 @@ from api.platform import FeedStatus
 from commands.dead_letters import LetterDesk
 from commands.ports import Clock
 from infra.eventstore.lag import Holder, holders_of_readers
-from infra.feed_board import FeedBoard
+from infra.feed_board import FeedBoard, first_line
+from infra.messaging.queues import QueueDepth
 from infra.messaging.retries import being_cancelled
 from projections.ports import DocumentStore, Where
 from projections.saga_pages import STUCK_AFTER, SagaPages
@@ -25,6 +26,8 @@ LOOK_EVERY_SECONDS = 5.0
 SHARE_OF_TIME = 0.1
 """Looking takes no more of the time than this: when it is slow, it is done less often."""
 T = TypeVar("T")
+Depths = Callable[[Mapping[str, Sequence[str]]], Awaitable[Mapping[str, QueueDepth]]]
+"""How full the queues of these feeds (with their contexts) and of all services are, by queue."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +44,13 @@ class Sagas:
 class Seen:
     """What was seen at the last look. ``letters`` by consumer; ``relays`` by context: events and seconds behind.
 
-    ``unseen`` says why parts could not be looked at; they are empty then.
+    ``queues`` by name; none where there is no broker. ``unseen`` says why parts could not be looked at; they are empty
+    then.
     """
 
     feeds: Sequence[FeedStatus] = ()
     relays: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    queues: Mapping[str, QueueDepth] = field(default_factory=dict)
     letters: Mapping[str, int] = field(default_factory=dict)
     sagas: Sagas = field(default_factory=Sagas)
     holders: Sequence[Holder] = ()
@@ -69,12 +74,15 @@ class Monitor:
         documents: DocumentStore,
         pools: Sequence[asyncpg.Pool],
         clock: Clock,
+        depths: Depths | None = None,
     ) -> None:
+        """``depths`` None: there is no broker."""
         self._board = board
         self._desks = desks
         self._documents = documents
         self._pools = pools
         self._clock = clock
+        self._depths = depths
         self._alarmed: set[tuple[int, dt.datetime]] = set()
         self.seen = Seen()
 
@@ -97,9 +105,15 @@ class Monitor:
             _see("transactions", self._holders(), (), unseen),
         )
         self._alarm(holders)
-        self.seen = Seen(
-            (*read_models, *others), relays, letters, sagas, holders, unseen, self._clock.now(), monotonic() - begun
-        )
+        feeds = (*read_models, *others)
+        queues = await _see("queues", self._queues(feeds), {}, unseen)
+        now, seconds = self._clock.now(), monotonic() - begun
+        self.seen = Seen(feeds, relays, queues, letters, sagas, holders, unseen, now, seconds)
+
+    async def _queues(self, feeds: Sequence[FeedStatus]) -> Mapping[str, QueueDepth]:
+        if self._depths is None:
+            return {}
+        return await self._depths({feed.name: tuple(feed.positions) for feed in feeds})
 
     async def _letters(self) -> Mapping[str, int]:
         counts: dict[str, int] = {}
@@ -147,6 +161,6 @@ async def _see(part: str, looking: Awaitable[T], otherwise: Any, unseen: dict[st
     try:
         return await looking
     except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are looked at
-        unseen[part] = f"{type(error).__name__}: {error}"
+        unseen[part] = first_line(f"{type(error).__name__}: {error}")
         log.warning("part_unseen", part=part, error=unseen[part])
         return otherwise  # type: ignore[no-any-return] # as empty as what was asked for

@@ -114,17 +114,16 @@ def _with_nights(hotel: Document) -> Document:
     """The hotel with the nights on which no room type has a room, or, if none has rooms by default, those with one."""
     defaults: dict[str, int] = hotel["_default_rooms"]
     left: dict[str, dict[str, int]] = hotel["_rooms_left"]
-    room_types = defaults.keys() | left.keys()
-
-    def free(night: str) -> bool:
-        return any(left.get(key, {}).get(night, defaults.get(key, 0)) > 0 for key in room_types)
-
-    nights = sorted({night for by_night in left.values() for night in by_night})
+    free = {night for by_night in left.values() for night, rooms in by_night.items() if rooms > 0}
+    taken = set[str]().union(*left.values()) - free
+    for key, rooms in defaults.items():
+        if rooms > 0:
+            taken &= left.get(key, {}).keys()
     open_by_default = any(rooms > 0 for rooms in defaults.values())
     return hotel | {
-        "sold_out": [night for night in nights if not free(night)],
+        "sold_out": sorted(taken),
         "open_by_default": open_by_default,
-        "open_nights": [] if open_by_default else [night for night in nights if free(night)],
+        "open_nights": [] if open_by_default else sorted(free),
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from commands.ports import Metadata
 from projections.audit.auditor import Progress
-from projections.audit.records import Audit, AuditRequest, Check
+from projections.audit.records import Audit, AuditRequest, AuditRunning, Check
 
 
 class MemoryAuditRecords:
@@ -16,6 +17,20 @@ class MemoryAuditRecords:
 
     def __init__(self) -> None:
         self.kept: dict[UUID, Audit] = {}
+        self.elsewhere = False
+        """Whether another process audits."""
+        self._held = False
+
+    @asynccontextmanager
+    async def only_one(self) -> AsyncIterator[None]:
+        """See AuditRecords."""
+        if self._held or self.elsewhere:
+            raise AuditRunning("an audit is under way")
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
 
     async def save(self, audit: Audit) -> None:
         """See AuditRecords."""

@@ -12,11 +12,12 @@ from rich.progress import Progress
 
 from api.cli.host import Host
 from api.cli.output import EXIT_FAILED, call, err, fail, out, print_json, progress_bar, show, with_client
+from api.cli.times import FORMS, METAVAR, moment
 
 READ_MODEL = "read_model:"
 _COLUMNS = ("name", "checked", "violations", "result")
 _POLL_SECONDS = 0.3
-_DAY = ["%Y-%m-%d"]
+Time = dt.datetime | None
 
 
 def add_to(app: typer.Typer, host: Host) -> None:
@@ -24,8 +25,8 @@ def add_to(app: typer.Typer, host: Host) -> None:
 
     @app.command()
     def audit(
-        first: Annotated[dt.datetime | None, typer.Option("--from", formats=_DAY, help="First day (UTC).")] = None,
-        last: Annotated[dt.datetime | None, typer.Option("--to", formats=_DAY, help="Day after the last.")] = None,
+        first: Annotated[Time, typer.Option("--from", parser=moment, metavar=METAVAR, help=f"Since. {FORMS}")] = None,
+        last: Annotated[Time, typer.Option("--to", parser=moment, metavar=METAVAR, help="Before.")] = None,
         *,
         fix: Annotated[bool, typer.Option("--fix", help="Rebuild read models that differ from the log.")] = False,
         full: Annotated[bool, typer.Option("--full", help="Compare every document, not a sample.")] = False,
@@ -33,11 +34,14 @@ def add_to(app: typer.Typer, host: Host) -> None:
     ) -> None:
         """Check rooms, holds, money, refunds, sagas, streams and read models against the log.
 
+        With --from and --to what happened then is judged; all of the log is read in any case, as what is so depends on
+        what was before. Read models are compared as they are now, where something happened to them then.
+
         Exit status 1 if anything is wrong, or could not be checked. What --fix has repaired is not wrong any more.
         """
         wanted = {"full": full, "fix": fix}
-        days = {"from": first, "to": last}
-        body = wanted | {name: day.date().isoformat() for name, day in days.items() if day is not None}
+        times = {"from": first, "to": last}
+        body = wanted | {name: time.isoformat() for name, time in times.items() if time is not None}
         with_client(host, lambda client: _audit(client, body, as_json=as_json))
 
 
@@ -60,7 +64,8 @@ async def _ended(client: httpx.AsyncClient, audit_id: str, bar: Progress) -> dic
     task = bar.add_task("events", total=None, rate="")
     while True:
         audit: dict[str, Any] = await call(client, "GET", f"/v1/ops/audits/{audit_id}")
-        bar.update(task, completed=audit["events_done"], total=audit["events_total"] or None)
+        rate = f"{audit['events_per_second']:.0f} events/s"
+        bar.update(task, completed=audit["events_done"], total=audit["events_total"] or None, rate=rate)
         if audit["state"] != "running":
             return audit
         await asyncio.sleep(_POLL_SECONDS)
@@ -109,6 +114,19 @@ def _report(audit: dict[str, Any], repaired: set[str]) -> None:
                 )
         if check["unlisted"]:
             out.print(f"\n{check['name']}: and {check['unlisted']} more", highlight=False, style="red")
+    _sum_up(audit)
+
+
+def _sum_up(audit: dict[str, Any]) -> None:
+    """How much was checked, and how fast."""
+    began, ended = (dt.datetime.fromisoformat(audit[name]) for name in ("asked_at", "finished_at"))
+    seconds = (ended - began).total_seconds()
+    out.print(
+        f"\n{audit['events_done']} events read in {audit['reading_seconds']:.1f} s"
+        f" ({audit['events_per_second']:.0f} events/s), judged by {len(audit['checks'])} rules in {seconds:.1f} s:"
+        f" {audit['violations'] or 'no'} violation{'s' * (audit['violations'] != 1)}",
+        highlight=False,
+    )
 
 
 def _result(check: dict[str, Any], repaired: set[str]) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from api.cli.host import Host
 from api.cli.output import EXIT_FAILED, call, err, out, print_json, show, with_client
+from api.cli.times import FORMS, METAVAR, moment
 
 _GROUPS = ("group", "type", "frame", "count", "behind", "first_at", "last_at", "consumers", "error")
 _LETTERS = ("letter_id", "consumer", "topic", "group", "attempts", "behind", "parked_at", "error")
@@ -21,7 +22,15 @@ Group = Annotated[str | None, typer.Option(help="Those of one failure, as the li
 Consumer = Annotated[str | None, typer.Option(help="Those of a feed, or of commands:SERVICE.")]
 Kind = Annotated[str | None, typer.Option("--type", help="Those with this type of error, or of message.")]
 Stream = Annotated[UUID | None, typer.Option(help="All of one stream.")]
-Time = Annotated[dt.datetime | None, typer.Option(help="By the time of the first failure (UTC).", metavar="TIME")]
+Since = Annotated[
+    dt.datetime | None,
+    typer.Option(
+        "--since", parser=moment, metavar=METAVAR, help=f"Those that failed first at that time or later. {FORMS}"
+    ),
+]
+Until = Annotated[
+    dt.datetime | None, typer.Option("--until", parser=moment, metavar=METAVAR, help="Those that failed first before.")
+]
 Every = Annotated[bool, typer.Option("--all", help="All letters.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be touched.")]
 Why = Annotated[str, typer.Option(help="Goes on record.")]
@@ -39,13 +48,13 @@ def add_to(app: typer.Typer, host: Host) -> None:
         consumer: Consumer = None,
         kind: Kind = None,
         stream: Stream = None,
-        older: Time = None,
-        newer: Time = None,
+        since: Since = None,
+        until: Until = None,
         letters: Annotated[bool, typer.Option("--letters", help="Letter by letter.")] = False,
         as_json: AsJson = False,
     ) -> None:
         """List failures, or the letters that have some marks; exit status 1 if there are any."""
-        marks = _marks(None, group, consumer, kind, stream, older, newer)
+        marks = _marks(None, group, consumer, kind, stream, since, until)
         with_client(host, lambda client: _list(client, marks, letters=letters or bool(marks), as_json=as_json))
 
     @group.command("show")
@@ -68,14 +77,14 @@ def _add_action(app: typer.Typer, host: Host, verb: Literal["retry", "discard"],
         consumer: Consumer = None,
         kind: Kind = None,
         stream: Stream = None,
-        older: Time = None,
-        newer: Time = None,
+        since: Since = None,
+        until: Until = None,
         everything: Every = False,
         dry_run: DryRun = False,
         why: Why = "",
         as_json: AsJson = False,
     ) -> None:
-        marks = _marks(ids, group, consumer, kind, stream, older, newer)
+        marks = _marks(ids, group, consumer, kind, stream, since, until)
         if bool(marks) == everything:
             raise typer.BadParameter("name letters by ids or marks, or say --all")
         body = marks | {"all": everything, "dry_run": dry_run, "why": why}
@@ -88,8 +97,8 @@ def _marks(
     consumer: str | None,
     kind: str | None,
     stream: UUID | None,
-    older: dt.datetime | None,
-    newer: dt.datetime | None,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
 ) -> dict[str, Any]:
     """The marks that are given, as the API names them."""
     marks = {
@@ -98,8 +107,8 @@ def _marks(
         "consumer": consumer,
         "type": kind,
         "stream_id": str(stream) if stream else None,
-        "older_than": older.replace(tzinfo=dt.UTC).isoformat() if older else None,
-        "newer_than": newer.replace(tzinfo=dt.UTC).isoformat() if newer else None,
+        "newer_than": since.isoformat() if since else None,
+        "older_than": until.isoformat() if until else None,
     }
     return {name: value for name, value in marks.items() if value}
 
@@ -135,6 +144,7 @@ async def _act(client: httpx.AsyncClient, verb: str, body: dict[str, Any], *, as
             if done[outcome]:
                 out.print(f"{done[outcome]:8} {outcome.replace('_', ' ')}", highlight=False)
         for failure in done["failures"]:
-            err.print(f"{failure['letter_id']} {failure['outcome']}: {failure['error']}", highlight=False, markup=False)
+            told = f"{failure['letter_id']} {failure['outcome']}: {failure['error']}"
+            err.print(told, highlight=False, markup=False, soft_wrap=True)
     if any(done[outcome] for outcome in ("failed_again", "failed_anew", "waiting", "pending")):
         raise typer.Exit(EXIT_FAILED)

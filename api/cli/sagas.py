@@ -11,6 +11,7 @@ import typer
 
 from api.cli.host import Host
 from api.cli.output import EXIT_FAILED, call, out, print_json, show, with_client
+from api.cli.stories import about, time_of_day
 
 _COLUMNS = ("saga_id", "saga", "subject_id", "step", "status", "age_seconds", "deadline", "attempts", "note")
 _PAGE = 200
@@ -90,13 +91,19 @@ async def _show(client: httpx.AsyncClient, saga_id: UUID, *, as_json: bool) -> N
     for name in _COLUMNS:
         out.print(f"{name.replace('_', ' '):12} {saga[name]}", highlight=False, markup=False)
     out.print()
-    previous = ""
-    for item in saga["timeline"]:
-        day, _, time = item["recorded_at"].rstrip("Z").partition("T")
-        if day != previous:
+    _tell(saga["timeline"])
+
+
+def _tell(timeline: list[dict[str, Any]]) -> None:
+    """The story, day by day: when, what, who, why."""
+    day = ""
+    for item in timeline:
+        if item["recorded_at"][:10] != day:
+            day = item["recorded_at"][:10]
             out.print(day, highlight=False, style="bold")
-            previous = day
-        out.print(f"  {time[:12]:12}  {item['what']:38} {item['who']:24} {item['why']}", highlight=False, markup=False)
+        what = f"{item['what']} {about(item['details'])}"
+        line = f"  {time_of_day(item['recorded_at'])}  {what:64}  {item['who']:24}  {item['why']}"
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 async def _order(client: httpx.AsyncClient, saga_id: UUID, verb: str, why: str, *, as_json: bool) -> None:

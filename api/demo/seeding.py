@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import islice
 from uuid import UUID, uuid5
 
@@ -16,6 +17,7 @@ from api.demo.hotels import NAMESPACE, DemoHotel, DemoRatePlan, DemoRoomType, de
 from commands.ports import Clock, CommandBus, CommandEnvelope, EventStore, Metadata
 from domain.hotel.commands import AddRatePlan, AddRoomType, OpenHotel, SetPrices
 from domain.inventory.commands import OpenRoomType
+from domain.shared.errors import AlreadyExists
 from domain.shared.messages import Command
 
 DAYS_AHEAD = 400
@@ -126,7 +128,8 @@ class Seeding:
     async def send(self, command: Command, subject: UUID, purpose: str) -> None:
         """Send once per subject and purpose, however often it is called."""
         metadata = Metadata(correlation_id=uuid5(NAMESPACE, "demo"), actor="system", at=self._clock.now())
-        await self._bus.send(CommandEnvelope(_command_id(subject, purpose), command, metadata))
+        with suppress(AlreadyExists):  # it was done so long ago that the command's id is forgotten
+            await self._bus.send(CommandEnvelope(_command_id(subject, purpose), command, metadata))
 
 
 def _command_id(subject: UUID, purpose: str) -> UUID:

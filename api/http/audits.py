@@ -8,7 +8,7 @@ from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from api.http.on_record import on_record
 from api.http.requests import ApiRequest
@@ -22,15 +22,30 @@ Json = Response[dict[str, Any]]
 
 
 class NewAudit(Body):
-    """What to audit: days (UTC) on which things happened, ``from`` inclusive, ``to`` exclusive; all if not given.
+    """What to audit: what happened ``from`` a time (inclusive) ``to`` another (exclusive); all if not given.
 
-    ``full``: compare every document, not a sample. ``fix``: have the read models rebuilt that differ.
+    A day stands for its beginning in UTC. ``full``: compare every document, not a sample. ``fix``: have the read models
+    rebuilt that differ.
     """
 
-    first: Annotated[dt.date | None, Field(alias="from")] = None
-    last: Annotated[dt.date | None, Field(alias="to")] = None
+    first: Annotated[AwareDatetime | dt.date | None, Field(alias="from")] = None
+    last: Annotated[AwareDatetime | dt.date | None, Field(alias="to")] = None
     full: bool = False
     fix: bool = False
+
+    @property
+    def period(self) -> tuple[dt.datetime | None, dt.datetime | None]:
+        """From when to when. Raises InvalidCommand if that is nothing."""
+        first, last = _begun(self.first), _begun(self.last)
+        if first is not None and last is not None and first >= last:
+            raise InvalidCommand("from must be before to", errors=(("to", "must be after from"),))
+        return first, last
+
+
+def _begun(when: dt.date | None) -> dt.datetime | None:
+    if when is None or isinstance(when, dt.datetime):
+        return when
+    return dt.datetime.combine(when, dt.time(), dt.UTC)
 
 
 class AuditStarted(View):
@@ -75,19 +90,24 @@ class CheckView(View):
 
 
 class AuditView(View):
-    """One audit; ``state`` is running, finished or failed. ``replays`` are those it asked for, by read model."""
+    """One audit; ``state`` is running, finished or failed. ``replays`` are those it asked for, by read model.
+
+    ``events_per_second``: how fast the log was read and checked, event by event, in ``reading_seconds``.
+    """
 
     audit_id: UUID
     state: str
     asked_by: str
     asked_at: str
     finished_at: str | None
-    first: Annotated[dt.date | None, Field(alias="from")]
-    last: Annotated[dt.date | None, Field(alias="to")]
+    first: Annotated[str | None, Field(alias="from")]
+    last: Annotated[str | None, Field(alias="to")]
     full: bool
     fix: bool
     events_done: int
     events_total: int
+    reading_seconds: float
+    events_per_second: float
     violations: int
     checks: list[CheckView]
     replays: dict[str, UUID]
@@ -104,9 +124,8 @@ class AuditsView(View):
 @post("/audits", status_code=202, responses={202: spec(AuditStarted, description="The audit has begun.")})
 async def start_audit(request: ApiRequest, data: JSONBody[NewAudit]) -> Json:
     """Check the books: rooms, holds, money, refunds, sagas, streams and every read model. One audit at a time."""
-    if data.first is not None and data.last is not None and data.first >= data.last:
-        raise InvalidCommand("from must be before to", errors=(("to", "must be after from"),))
-    wanted = AuditRequest(first=data.first, last=data.last, full=data.full, fix=data.fix)
+    first, last = data.period
+    wanted = AuditRequest(first=first, last=last, full=data.full, fix=data.fix)
     if wanted.fix:
         async with on_record(request, "audits.fix", "read models that differ from the log", "") as record:
             audit = await request.platform.audits.ask(wanted, request.metadata())
@@ -141,12 +160,14 @@ def _view(audit: Audit, *, checks: bool = True) -> dict[str, Any]:
         "asked_by": audit.asked_by,
         "asked_at": utc(audit.asked_at),
         "finished_at": utc(audit.finished_at) if audit.finished_at else None,
-        "from": wanted.first.isoformat() if wanted.first else None,
-        "to": wanted.last.isoformat() if wanted.last else None,
+        "from": utc(wanted.first) if wanted.first else None,
+        "to": utc(wanted.last) if wanted.last else None,
         "full": wanted.full,
         "fix": wanted.fix,
         "events_done": audit.events_done,
         "events_total": audit.events_total,
+        "reading_seconds": round(audit.reading_seconds, 3),
+        "events_per_second": round(audit.events_per_second, 1),
         "violations": audit.violations,
         "checks": [_check(check) for check in audit.checks] if checks else [],
         "replays": {name: str(replay_id) for name, replay_id in audit.replays.items()},

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from api.demo.accounts import account_id
 from api.demo.seed import Demo
+from api.http.on_record import on_record
 from api.http.requests import ApiRequest
 from api.http.schemas import Body, Line
 from api.http.security import BEARER, STAFF, access
@@ -24,6 +25,8 @@ Json = Response[dict[str, Any]]
 LARGEST_BATCH = 500
 LARGEST_BODY = 1_000_000
 """Bytes: a batch of bookings is larger than what guests send."""
+_NAMED = 10
+"""How many hotels the record names."""
 
 
 class ImportedHotels(Body):
@@ -45,8 +48,10 @@ async def seed_demo(request: ApiRequest) -> Stream:
     demo = Demo(request.platform)
 
     async def progress() -> AsyncIterator[bytes]:
-        async for done in demo.seed():
-            yield orjson.dumps({"done": done, "total": demo.total}) + b"\n"
+        async with on_record(request, "demo.seed", "demo accounts and hotels", "") as record:
+            async for done in demo.seed():
+                record.outcome = {"hotels": done}
+                yield orjson.dumps({"done": done, "total": demo.total}) + b"\n"
 
     return Stream(progress(), media_type="application/x-ndjson")
 
@@ -55,14 +60,19 @@ async def seed_demo(request: ApiRequest) -> Stream:
 async def import_hotels(request: ApiRequest, data: JSONBody[ImportedHotels]) -> Json:
     """Open imported hotels and their room types; repeating it changes nothing."""
     rooms = {(hotel, room_type): count for hotel, room_type, count in data.allotments}
-    await _importer(request).open_hotels(rooms, data.owner_id or account_id("hotelier"))
+    hotels = sorted({hotel for hotel, _ in rooms})
+    async with on_record(request, "imports.hotels", ", ".join(hotels[:_NAMED]), "") as record:
+        await _importer(request).open_hotels(rooms, data.owner_id or account_id("hotelier"))
+        record.outcome = {"hotels": len(hotels), "room_types": len(rooms)}
     return Response({"room_types": len(rooms)})
 
 
 @post("/imports/bookings", status_code=200, request_max_body_size=LARGEST_BODY)
 async def import_bookings(request: ApiRequest, data: JSONBody[ImportedBookings]) -> Json:
     """Book, wait for each outcome, cancel what was cancelled; a row that was imported before is not booked again."""
-    outcomes = await _importer(request).book(data.bookings)
+    async with on_record(request, "imports.bookings", f"{len(data.bookings)} bookings", "") as record:
+        outcomes = await _importer(request).book(data.bookings)
+        record.outcome = dict(outcomes)
     return Response({"outcomes": dict(outcomes)})
 
 
@@ -75,6 +85,6 @@ imports_router = Router(
     path="/v1/ops",
     guards=access(*STAFF),
     security=BEARER,
-    tags=["operations"],
+    tags=["Operations"],
     route_handlers=[seed_demo, import_hotels, import_bookings],
 )

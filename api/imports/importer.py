@@ -9,6 +9,7 @@ import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from domain.hotel.cancellation import POLICIES
 from domain.hotel.commands import AddRatePlan, AddRoomType, CancellationPolicyName, OpenHotel
 from domain.hotel.events import NightPrice
 from domain.inventory.commands import OpenRoomType
+from domain.shared.errors import AlreadyExists
 from domain.shared.messages import Command, Event
 from domain.shared.stay import Stay
 
@@ -127,8 +129,10 @@ class BookingImporter:
             await self._send(plan, plan.rate_plan_id, "add", OPENED_AT)
 
     async def _send(self, command: Command, subject: UUID, purpose: str, at: dt.datetime) -> None:
+        """Send once per subject and purpose, however often it is called."""
         metadata = Metadata(correlation_id=subject, actor="import", at=at, historic=True)
-        await self._bus.send(CommandEnvelope(uuid5(subject, purpose), command, metadata))
+        with suppress(AlreadyExists):  # it was done so long ago that the command's id is forgotten
+            await self._bus.send(CommandEnvelope(uuid5(subject, purpose), command, metadata))
 
 
 def _request(row: ImportedBooking, booking_id: UUID) -> RequestBooking:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from commands.dispatch import HANDLERS, Dispatcher, merge, of_services
+from commands.forgetting import Forgetting
 from commands.handling import Dependencies, Handlers
 from commands.ports import CommandBus
+from commands.tracing import Tracing
 from infra.bootstrap.servers import CONTEXTS
 from infra.bootstrap.stores import Stores
 from infra.clock import SystemClock, new_id
@@ -20,7 +22,7 @@ from infra.eventstore.leadership import leader_lock
 from infra.feed_board import Followed
 from infra.messaging.bus import Bus, LocalBus
 from infra.messaging.command_feed import CommandFeed
-from infra.messaging.counting import counted
+from infra.messaging.counting import counted, traced
 from infra.messaging.delivery import AgainByTimer, CommandDelivery, Dispatch, repeating
 from infra.messaging.feeds import Feeds
 from infra.messaging.letter_retries import LetterRetries
@@ -28,6 +30,8 @@ from infra.messaging.log_tail import LogSources
 from infra.messaging.parking import consumer_of
 from infra.messaging.stats import Stats
 from infra.messaging.timer_loop import TimerLoop
+from infra.retention import Retention
+from infra.stores.forgetting import PostgresPersonalTables, PostgresTraces, guests_in
 from projections.audit.facts import fact_digest_handlers
 from projections.booking_facts import BookingFacts
 from projections.booking_pages import BookingPages
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
 
 COMMANDED = ("inventory", "bookings", "payments")
 """Services that sagas send commands to."""
-_BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
+BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
 _SAGA_LISTS = (("status", "updated_at"), ("updated_at",))
 
 log = structlog.get_logger(__name__)
@@ -92,15 +96,19 @@ class PoolLeadership:
 
 @asynccontextmanager
 async def running_process(
-    stores: Stores, services: Sequence[str], rabbitmq_url: str | None, fatal: Callable[[str], None]
+    stores: Stores,
+    services: Sequence[str],
+    rabbitmq_url: str | None,
+    fatal: Callable[[str], None],
+    tracing: Tracing,
 ) -> AsyncIterator[Process]:
     """Run ``services`` for as long as the context is entered; ``fatal`` is told what makes going on pointless."""
     clock, stats = SystemClock(), stores.stats
     own = tuple(context for context in CONTEXTS if context in services)
     async with AsyncExitStack() as stack:
         sagas = SagaRuntime((BOOKING_SAGA, CANCELLATION_SAGA), stores.logs["bookings"], clock)
-        dispatch = counted(_dispatcher(stores, services, sagas).handle, stats)
-        broker = await _broker(stack, rabbitmq_url, fatal, stats)
+        dispatch = traced(counted(_dispatcher(stores, services, sagas).handle, stats), tracing)
+        broker = await _broker(stack, rabbitmq_url, fatal, stats, tracing)
         bus = Bus(LocalBus(dispatch, services), await broker.bus(own, dispatch) if broker else None)
         feeds = Feeds(
             stores.logs,
@@ -111,12 +119,15 @@ async def running_process(
             new_id,
             stats,
             controls=stores.controls,
+            tracing=tracing,
         )
         stack.push_async_callback(feeds.close)
-        starter = _Service(stack, stores, clock, stats, feeds, broker)
+        starter = _Service(stack, stores, clock, stats, feeds, broker, tracing)
         deliveries = {service: await starter.start(service, dispatch) for service in own}
         if "bookings" in services:
             await feeds.start(sagas, "bookings")
+        if "users" in services:
+            await feeds.start(_forgetting(stores, dispatch, clock), "users")
         read_models = ReadModels(
             _writers(stores, services),
             registries=stores.builds,
@@ -131,15 +142,28 @@ async def running_process(
         in_background(stack, feeds.watch(), "watch of the feeds", fatal)
         retries = LetterRetries(stores.dead_letters, feeds, deliveries)
         in_background(stack, retries.watch(), "watch of ordered retries", fatal)
+        retention = Retention({context: stores.pools[context] for context in own}, clock, stats)
+        in_background(stack, retention.watch(), "retention", fatal)
         yield Process(services, stores, bus, feeds, read_models, broker, stats, _followed(sagas, broker))
 
 
 def _followed(sagas: SagaRuntime, broker: Broker | None) -> Sequence[Followed]:
     runtime = Followed(sagas.name, "bookings", sagas.contexts, sagas.topics)
+    forgetting = Followed(Forgetting.name, "users", Forgetting.contexts, Forgetting.topics)
     if broker is not None:
-        return (runtime,)
+        return (runtime, forgetting)
     commands = [Followed(consumer_of(each), each, CommandFeed.contexts, CommandFeed.topics) for each in COMMANDED]
-    return (runtime, *commands)
+    return (runtime, forgetting, *commands)
+
+
+def _forgetting(stores: Stores, dispatch: Dispatch, clock: SystemClock) -> Forgetting:
+    return Forgetting(
+        PostgresPersonalTables(stores.pools["users"]),
+        guests_in(stores.documents, BookingPages.name),
+        [PostgresTraces(stores.pools[context], context) for context in CONTEXTS],
+        dispatch,
+        clock,
+    )
 
 
 def _dispatcher(stores: Stores, services: Sequence[str], sagas: SagaRuntime) -> Dispatcher:
@@ -152,13 +176,15 @@ def _dispatcher(stores: Stores, services: Sequence[str], sagas: SagaRuntime) -> 
     return Dispatcher(dependencies, of_services(merge(HANDLERS, saga_handlers(sagas), facts), services))
 
 
-async def _broker(stack: AsyncExitStack, url: str | None, fatal: Callable[[str], None], stats: Stats) -> Broker | None:
+async def _broker(
+    stack: AsyncExitStack, url: str | None, fatal: Callable[[str], None], stats: Stats, tracing: Tracing
+) -> Broker | None:
     if url is None:
         return None
     # Loading the client takes a good part of a second, which the embedded default does not need to wait.
     from infra.bootstrap.broker import Broker  # noqa: PLC0415
 
-    return await stack.enter_async_context(Broker(url, fatal, stats))
+    return await stack.enter_async_context(Broker(url, fatal, stats, tracing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +197,7 @@ class _Service:
     stats: Stats
     feeds: Feeds
     broker: Broker | None
+    tracing: Tracing
 
     async def start(self, service: str, dispatch: Dispatch) -> CommandDelivery:
         """The timers of a service, the delivery of what sagas send it (returned), and the relay of its log."""
@@ -182,7 +209,13 @@ class _Service:
         again = self.broker.again(service) if self.broker else AgainByTimer(stores.logs[service], self.clock, wake)
         delivery = CommandDelivery(service, dispatch, again, letters, self.clock, self.stats)
         timers = TimerLoop(
-            service, stores.timers[service], repeating(dispatch, delivery), letters, self.clock, self.stats
+            service,
+            stores.timers[service],
+            repeating(dispatch, delivery),
+            letters,
+            self.clock,
+            self.stats,
+            tracing=self.tracing,
         )
         await timers.start()
         self.stack.push_async_callback(timers.stop)
@@ -202,7 +235,7 @@ def _writers(stores: Stores, services: Sequence[str]) -> list[ProjectionWriter]:
         FoldWriter(HotelPages(), stores.documents),
         FoldWriter(HotelSearch(), stores.search),
         CalendarWriter(Calendars(), stores.calendars),
-        FoldWriter(BookingPages(), stores.documents, _BOOKING_LISTS),
+        FoldWriter(BookingPages(), stores.documents, BOOKING_LISTS),
         FoldWriter(PaymentPages(), stores.documents),
         FoldWriter(SagaPages(), stores.documents, _SAGA_LISTS),
     ]

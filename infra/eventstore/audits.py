@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
 
+from infra.eventstore.leadership import try_lock
 from infra.eventstore.sql import in_schema
-from projections.audit.records import Audit
+from projections.audit.records import Audit, AuditRunning
 
 _SAVE = """
 INSERT INTO @audits AS a (audit_id, asked_at, record) VALUES ($1, $2, $3)
@@ -22,6 +25,14 @@ class PostgresAudits:
     def __init__(self, pool: asyncpg.Pool, context: str) -> None:
         self._pool = pool
         self._context = context
+
+    @asynccontextmanager
+    async def only_one(self) -> AsyncIterator[None]:
+        """Hold the right to audit; see the port. Raises AuditRunning, or LeadershipLost if its session breaks."""
+        async with try_lock(self._pool, f"{self._context}: audit") as held:
+            if not held:
+                raise AuditRunning("an audit is under way; wait until it has ended")
+            yield
 
     async def save(self, audit: Audit) -> None:
         """Keep ``audit`` in place of what was kept of it before."""

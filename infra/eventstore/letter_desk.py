@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from commands.dead_letters import LEFT_BEHIND, Failure, FailureGroup, OrderedRetry, Selection
+from commands.dead_letters import LEFT_BEHIND, Failure, FailureGroup, OrderedRetry, ParkedEvents, Selection
 from commands.ports import DeadLetter
 from infra.eventstore.dead_letters import PostgresDeadLetters
 
@@ -49,6 +49,12 @@ WHERE letter_id = ANY($1::uuid[])
 ORDER BY consumer, stream_id, context, transaction_id, notification_id, parked_at"""
 
 _COUNTS = "SELECT consumer, count(*) FROM @dead_letters GROUP BY consumer"
+# Those that failed themselves come first.
+_PARKED_EVENTS = """
+SELECT DISTINCT ON (consumer) consumer, count(*) OVER (PARTITION BY consumer) AS number, topic,
+  message->>'id' AS event_id, error, parked_at
+FROM @dead_letters WHERE stream_id IS NOT NULL
+ORDER BY consumer, behind, parked_at, transaction_id, notification_id"""
 _DISCARD = "DELETE FROM @dead_letters WHERE letter_id = ANY($1::uuid[])"
 _ORDER = """
 INSERT INTO @retry_orders (action_id, letter_id, consumer)
@@ -110,6 +116,15 @@ class PostgresLetterDesk(PostgresDeadLetters):
     async def counts(self) -> Mapping[str, int]:
         """How many letters there are, by consumer."""
         return {row[0]: row[1] for row in await self._fetch(_COUNTS)}
+
+    async def parked_events(self) -> Mapping[str, ParkedEvents]:
+        """What feeds could not handle, by feed."""
+        return {
+            row["consumer"]: ParkedEvents(
+                row["number"], row["topic"], UUID(row["event_id"]), row["error"], row["parked_at"]
+            )
+            for row in await self._fetch(_PARKED_EVENTS)
+        }
 
     async def discard(self, letter_ids: Sequence[UUID]) -> int:
         """Forget letters; returns how many there were."""

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
-from commands.ports import DueTimer
+from commands.ports import DueTimer, UnreadableTimer
+from domain.shared.topics import TopicError
 from infra.eventstore.envelopes import decode_envelope
 from infra.eventstore.sql import in_schema
 
@@ -32,13 +34,13 @@ class PostgresTimers:
         self._pool = pool
         self._context = context
 
-    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer]:
+    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer | UnreadableTimer]:
         """Claim timers that are due for 30 s, oldest first; see the port."""
         rows = await self._pool.fetch(in_schema(_CLAIM, self._context), now, limit)
-        due = [DueTimer(UUID(bytes=row[0].bytes), row[1], decode_envelope(row[2])) for row in rows]
+        due = [_timer_in(row) for row in rows]
         return sorted(due, key=lambda timer: timer.due_at)
 
-    async def done(self, timer: DueTimer) -> None:
+    async def done(self, timer: DueTimer | UnreadableTimer) -> None:
         """Forget a delivered timer, unless it was set anew meanwhile."""
         await self._pool.execute(in_schema(_DONE, self._context), timer.timer_id, timer.due_at)
 
@@ -46,3 +48,12 @@ class PostgresTimers:
         """When the next unclaimed timer is due; None if there is none."""
         due: dt.datetime | None = await self._pool.fetchval(in_schema(_NEXT, self._context))
         return due
+
+
+def _timer_in(row: asyncpg.Record) -> DueTimer | UnreadableTimer:
+    """One that cannot be read must not keep the others of its batch from being delivered."""
+    timer_id = UUID(bytes=row["timer_id"].bytes)
+    try:
+        return DueTimer(timer_id, row["due_at"], decode_envelope(row["command"]))
+    except (TopicError, ValidationError) as error:
+        return UnreadableTimer(timer_id, row["due_at"], row["command"], error)

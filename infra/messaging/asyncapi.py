@@ -9,6 +9,9 @@ from typing import Any
 from faststream.rabbit import RabbitBroker
 from faststream.specification import AsyncAPI
 
+from domain.shared.messages import Command, command_types
+from domain.shared.topics import type_of_topic
+from infra.messaging.message_schemas import describe
 from infra.messaging.rabbit.rpc import Reply
 from infra.messaging.rabbit.topology import COMMANDS, EVENTS, commands_queue, feed_queue, rpc_queue
 from infra.messaging.wire import CloudEvent, CommandMessage
@@ -67,7 +70,13 @@ def asyncapi_document(
     )
     specification = AsyncAPI(broker, title="Nightledger", version=version).to_specification()
     document: dict[str, Any] = json.loads(specification.to_json())
+    describe(document, CloudEvent.__name__, "type", "data", type_of_topic)
+    describe(document, CommandMessage.__name__, "command", "content", _commands_of(contexts))
     return document
+
+
+def _commands_of(services: Sequence[str]) -> Mapping[str, type[Command]]:
+    return {name: command for name, command in command_types.items() if command.service() in services}
 
 
 async def _take_events(events: list[CloudEvent]) -> None:

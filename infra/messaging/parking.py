@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import traceback
 from uuid import UUID, uuid5
 
 from commands.ports import DeadLetter, RecordedEvent
 from infra.messaging.wire import CloudEvent, CommandMessage
+from projections.folding import CannotApply
+
+_COMMANDS_OF = "commands:"
 
 
 def consumer_of(service: str) -> str:
     """The name under which failed commands of ``service`` are parked, and of the feed that delivers them."""
-    return f"commands:{service}"
+    return f"{_COMMANDS_OF}{service}"
+
+
+def delivers_commands(consumer: str) -> bool:
+    """Whether a consumer carries out commands (and is no feed that takes events for itself)."""
+    return consumer.startswith(_COMMANDS_OF)
 
 
 def event_letter(
     consumer: str, recorded: RecordedEvent, error: Exception, attempts: int, now: dt.datetime
 ) -> DeadLetter:
     """An event that ``consumer`` could not handle."""
+    error = culprit(error)
     return _of_event(consumer, recorded, now, error=describe(error), trace=trace(error), attempts=attempts)
+
+
+def culprit(error: Exception) -> Exception:
+    """What really went wrong: which projection and which event it was is known without CannotApply around it."""
+    return error.cause if isinstance(error, CannotApply) else error
 
 
 def follower_letter(consumer: str, recorded: RecordedEvent, now: dt.datetime) -> DeadLetter:
@@ -45,6 +60,20 @@ def command_letter(
         behind=False,
         parked_at=now,
     )
+
+
+def undecodable_letter(service: str, timer_id: UUID, stored: str, error: Exception, now: dt.datetime) -> DeadLetter:
+    """A timer's command, as it is stored, that this version of the code cannot read.
+
+    If the envelope around it is whole it is kept as the command that it is, so that a retry carries it out as soon as
+    the code can read it again.
+    """
+    try:
+        envelope = json.loads(stored)
+        message = CommandMessage.model_validate(envelope | {"command": envelope["name"]})
+    except (ValueError, TypeError, KeyError):
+        return unreadable_letter(service, timer_id, stored.encode(), describe(error), now)
+    return command_letter(service, message, error, 1, now)
 
 
 def unreadable_letter(service: str, letter_id: UUID, body: bytes, reason: str, now: dt.datetime) -> DeadLetter:

@@ -25,7 +25,7 @@ from projections.projection import FactProjection
 
 BUCKETS = 1024
 FEWEST_BUCKETS = 64
-ENOUGH_ROWS = 20_000
+ENOUGH_ROWS = 2_000
 """Unless all rows are made anew: with more than these, half of the buckets are left out, again and again."""
 ROUNDS = 6
 _SUM = 2**64

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.e2e.running import RunningPlatform, ok
+from tests.e2e.running import NIGHTLEDGER, RunningPlatform, ok
 from tests.e2e.stories import book, offer, open_hotel, registered, until
 
 STAGES = {"bookings.v1.BookingRequested", "inventory.v1.RoomsHeld", "payments.v1.PaymentCaptured"}
@@ -76,6 +76,32 @@ async def test_a_saga_tells_its_story_and_refuses_what_has_no_meaning(platform: 
         await until(lambda: exported(operator, r'nightledger_sagas{status="finished"} [1-9]'), seconds=60)
 
 
+async def test_what_happens_is_followed_live(platform: RunningPlatform) -> None:
+    async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
+        hotel = await open_hotel(hotelier)
+        offered = (await offer(guest, hotel["hotel_id"]))["offer_token"]
+        ok(await book(guest, offered), 201)
+        following = await asyncio.create_subprocess_exec(
+            NIGHTLEDGER,
+            *("events", "tail", "bookings", "--follow", "-n", "1", "--json"),
+            env=platform.environment,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert following.stdout is not None
+        try:
+            async with asyncio.timeout(60):
+                await following.stdout.readline()  # what is there already: it follows from here
+                booking = ok(await book(guest, offered, wait=None), 202)
+                requested = json.loads(await following.stdout.readline())
+            assert (requested["type"], requested["stream_id"]) == (
+                "bookings.v1.BookingRequested",
+                booking["booking_id"],
+            )
+        finally:
+            following.kill()
+            await following.wait()
+
+
 @pytest.mark.xdist_group("e2e-real")
 async def test_dead_letters_are_retried_where_their_consumers_run(
     real_platform: RunningPlatform,
@@ -94,6 +120,13 @@ async def test_dead_letters_are_retried_where_their_consumers_run(
         assert status == 1
         assert "KeyError" in output
         await until(lambda: degraded(operator, f"dead letters of {feed}", "2;"), seconds=60)
+        culprit = stream[0]["event_id"]
+        await until(lambda: degraded(operator, f"feed {feed}", culprit), seconds=60)
+        red = r'nightledger_feed_up{.*feed="hotel_pages".*state="failed"} 0\.0'
+        await until(lambda: exported(operator, red), seconds=60)
+        status, output, _ = await run(real_platform, "projections", "status", "hotel_pages", "--json", check=False)
+        item = json.loads(output)
+        assert (status, item["state"], culprit in item["last_error"]) == (1, "failed", True)
 
         status, output, _ = await run(real_platform, "dead-letters", "retry", *marks, "--dry-run")
         assert "2 letters of 1 streams would be touched" in output
@@ -101,6 +134,7 @@ async def test_dead_letters_are_retried_where_their_consumers_run(
         assert (status, re.search(r"(\d+) handled", output) is not None) == (0, True), output + errors
         status, output, _ = await run(real_platform, "dead-letters", "list", *marks)
         assert status == 0
+        await until(lambda: keeps_up(operator, "hotel_pages"), seconds=60)
         [action] = [
             each for each in ok(await operator.get("/v1/ops/actions"))["items"] if each["target"] == f"consumer={feed}"
         ]

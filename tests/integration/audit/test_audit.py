@@ -8,19 +8,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
-from commands.ports import Position
+from commands.ports import START, LogRun, Position
 from domain.booking.decide import payment_id_of
+from domain.booking.events import BookingConfirmed
 from domain.inventory.events import NightLeft, RoomsHeld
 from domain.payment.events import PaymentRefunded
 from domain.saga.events import SagaReacted
 from domain.shared.money import Money
 from domain.shared.stay import Stay
+from infra.eventstore.audits import PostgresAudits
+from projections.audit.records import AuditRunning
 from projections.booking_facts import ROOM_NIGHTS
 from projections.ports import CalendarWrite, FoldedDocument
 from tests.e2e.running import ok
 from tests.e2e.stories import FIRST_NIGHT, book, offer, open_hotel, until
-from tests.integration.audit.conftest import World, wrong
+from tests.integration.conftest import World, wrong
 
 STAY = Stay(check_in=FIRST_NIGHT, check_out=FIRST_NIGHT + dt.timedelta(days=2))
 
@@ -89,6 +93,10 @@ async def test_what_is_broken_in_the_log_is_found_and_never_repaired(world: Worl
         deadline=now - dt.timedelta(hours=1),
     )
     await world.forge("bookings", stuck, reacted)
+    unsold = (await world.platform.logs["bookings"].read_stream(UUID(good["booking_id"])))[-1].event
+    assert isinstance(unsold, BookingConfirmed)
+    dreamt = uuid4()
+    await world.forge("bookings", dreamt, unsold.model_copy(update={"booking_id": dreamt}))
     torn_payment = payment_id_of(UUID(torn["booking_id"]))
     await world.pool.execute(
         "UPDATE payments.stored_events SET originator_version = 9 WHERE originator_id = $1 AND originator_version = 4",
@@ -97,7 +105,9 @@ async def test_what_is_broken_in_the_log_is_found_and_never_repaired(world: Worl
     audit = await world.audited(fix=True)
     found = wrong(audit)
     rules = {name for name in found if not name.startswith("read_model:")}
-    assert rules == {"room_nights", "holds", "money", "refunds", "sagas", "streams"}
+    assert rules == {"room_nights", "holds", "stays", "money", "refunds", "sagas", "streams"}
+    assert found["stays"].violations[0].detail == f"booking {dreamt} goes on without having been requested"
+    assert [event.stream_id for event in found["stays"].violations[0].events] == [dreamt]
     nights = found["room_nights"].violations
     assert [violation.detail.partition(":")[0] for violation in nights] == [
         f"room type {room_type}, {night}" for night in STAY.nights
@@ -137,7 +147,8 @@ async def test_what_is_broken_in_read_models_is_found_and_repaired(world: World)
     stranger = FoldedDocument("stranger", {"saga_id": "stranger"}, 1, {})
     await documents.save(await world.live("saga_pages"), [stranger])
     cell = CalendarWrite("rooms", hotel["room_type_id"], {FIRST_NIGHT: 99}, "forger", (1, 1))
-    await platform.calendars.write(await world.live("calendars"), [cell])
+    forgery = LogRun("forger", START, Position(1, 1), ())
+    await platform.calendars.write(await world.live("calendars"), [cell], forgery)
     build = await world.live("booking_facts")
     [row] = await world.facts.query(f"SELECT * FROM room_nights WHERE booking_id = '{changed}' LIMIT 1")  # noqa: S608
     spoilt = dict(row) | {"amount_minor": 1, "version": 1000}
@@ -176,6 +187,18 @@ async def test_what_is_broken_in_read_models_is_found_and_repaired(world: World)
 
     await until(rebuilt, seconds=60)
     assert wrong(await world.audited(full=True)) == {}
+
+
+async def test_one_audit_at_a_time_in_all_processes(world: World) -> None:
+    elsewhere = PostgresAudits(world.pool, "analytics")
+    async with elsewhere.only_one():
+        with pytest.raises(AuditRunning):
+            await world.audited()
+        refused = await world.client.post("/v1/ops/audits", json={})
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:nightledger:problem:audit-running")
+    assert wrong(await world.audited()) == {}
+    async with elsewhere.only_one():
+        pass  # an audit that has ended has let go
 
 
 async def test_a_document_is_compared_as_of_where_it_is(world: World) -> None:

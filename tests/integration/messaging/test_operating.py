@@ -15,6 +15,7 @@ from commands.dead_letters import LEFT_BEHIND, Selection, failure_of, summed
 from commands.operating import FeedControl, OperatorAction
 from commands.ports import RecordedEvent
 from infra.clock import SystemClock, new_id
+from infra.eventstore.builds import PostgresBuilds
 from infra.eventstore.letter_desk import PostgresLetterDesk
 from infra.eventstore.operating import PostgresActionLog, PostgresFeedControls
 from infra.feed_board import FeedBoard, Followed
@@ -305,6 +306,7 @@ def board_of(operating: Operating, feed: str) -> FeedBoard:
         logs=operating.messaging.logs,
         builds={},
         controls={"inventory": operating.controls},
+        desks={"inventory": operating.desk},
         projections=(),
         feeds=[followed],
         relays=(),
@@ -335,6 +337,83 @@ async def test_the_board_tells_what_is_wrong_with_a_feed(operating: Operating) -
     board._since -= dt.timedelta(hours=1)  # noqa: SLF001 - as if it had been looking for as long
     [status] = await board.others()
     assert status.state == "down"
+
+
+async def test_a_feed_that_could_not_handle_an_event_is_red_until_it_has(operating: Operating) -> None:
+    messaging, board, recorder = operating.messaging, board_of(operating, "pages_1"), operating.recorder("pages_1")
+    operating.broken = {1}
+    await operating.feeds.start(recorder, "inventory")
+    stream = uuid4()
+    await messaging.note(stream, 1, 11)
+    await messaging.note(uuid4(), 2)
+
+    async def failed() -> bool:
+        [status] = await board.others()
+        return (status.state, status.lag_events) == ("failed", 0)
+
+    await eventually(failed, "it is red although it goes on")
+    [status] = await board.others()
+    first = (await messaging.logs["inventory"].read_stream(stream))[0]
+    assert status.last_error is not None
+    assert f"could not handle {first.event.topic} {first.event_id} and 1 more since" in status.last_error
+    assert "ZeroDivisionError: ; see nightledger dead-letters list --consumer pages_1" in status.last_error
+    operating.broken = set()
+    retries = LetterRetries({"inventory": operating.desk}, operating.feeds, {})
+    assert await operating.retry(retries, Selection(stream_id=stream)) == {"handled": 2}
+
+    async def green() -> bool:
+        return [(status.state, status.last_error) for status in await board.others()] == [("running", None)]
+
+    await eventually(green, "it is green again")
+
+
+async def test_a_feed_stopped_by_an_unreadable_event_is_red_and_names_it(operating: Operating) -> None:
+    messaging, board = operating.messaging, board_of(operating, "pages_1")
+    stream = uuid4()
+    await messaging.note(stream, 1, 2)
+    rewrite = "UPDATE inventory.stored_events SET state = $2 WHERE originator_id = $1 AND originator_version = 1"
+    state = await messaging.pool.fetchval("SELECT state FROM inventory.stored_events WHERE originator_version = 1")
+    await messaging.pool.execute(rewrite, stream, b"{}")
+    await operating.feeds.start(operating.recorder("pages_1"), "inventory")
+
+    async def failed() -> bool:
+        [status] = await board.others()
+        return status.state == "failed"
+
+    await eventually(failed, "it is red")
+    [status] = await board.others()
+    assert status.lag_events == 2
+    assert status.lag_seconds > 0
+    assert status.last_error is not None
+    assert f"event 1 of stream {stream}" in status.last_error
+    assert "input_value" not in status.last_error
+    await messaging.pool.execute(rewrite, stream, state)
+
+    async def green() -> bool:
+        [status] = await board.others()
+        return (status.state, status.lag_events) == ("running", 0)
+
+    await eventually(green, "code that can read it goes on by itself")
+
+
+async def test_what_a_dropped_build_could_not_handle_goes_with_it(operating: Operating) -> None:
+    messaging = operating.messaging
+    builds = PostgresBuilds(messaging.pool, "inventory")
+    operating.broken = {1}
+    for number in (1, 2):
+        build = await builds.create("pages", 1, uuid4())
+        assert build.name == f"pages_{number}"
+        await builds.update(build.model_copy(update={"state": "live"}))
+        await operating.feeds.start(operating.recorder(build.name), "inventory")
+    await messaging.note(uuid4(), 1)
+
+    async def both_parked() -> bool:
+        return await operating.desk.counts() == {"pages_1": 1, "pages_2": 1}
+
+    await eventually(both_parked, "both builds have a dead letter")
+    old = (await builds.builds("pages"))[-1]
+    await builds.update(old.model_copy(update={"state": "dropped"}))
+    assert await operating.desk.counts() == {"pages_2": 1}
 
 
 class _NoDocuments:

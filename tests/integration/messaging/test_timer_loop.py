@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from commands.ports import Answer, CancelTimer, CommandEnvelope, Commit, DueTimer, SetTimer, Temporary
+from commands.ports import Answer, CancelTimer, CommandEnvelope, Commit, DueTimer, SetTimer, Temporary, UnreadableTimer
 from infra.eventstore.timers import PostgresTimers
 from infra.messaging.delivery import Dispatch
 from infra.messaging.stats import Stats
 from infra.messaging.timer_loop import TimerLoop
+from infra.messaging.wire import CommandMessage
 from tests.contract.messaging import Inbox, Messaging, eventually, fresh_database, metadata, open_messaging
 from tests.integration.messaging.test_rpc import request
 
@@ -29,7 +30,7 @@ class Impatient(PostgresTimers):
 
     _ahead = dt.timedelta()
 
-    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer]:
+    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer | UnreadableTimer]:
         self._ahead += dt.timedelta(seconds=31)
         return await super().claim_due(now + self._ahead, limit)
 
@@ -122,12 +123,43 @@ async def test_a_failing_timer_comes_again_and_ends_as_a_dead_letter(messaging: 
     await eventually(parked, "it is parked")
     [letter] = await messaging.parked("commands:inventory")
     assert inbox.attempts.count("poison") == letter.attempts == 3
-    assert inbox.executed == ["fine"]
+    await eventually(lambda: inbox.executed == ["fine"], "the other is delivered")
 
     async def none_left() -> bool:
         return await left(messaging) == 0
 
     await eventually(none_left, "the timer is forgotten")
+
+
+async def test_timers_that_cannot_be_read_are_parked_alone(messaging: Messaging) -> None:
+    """A command is gone from the code, another has got a field since, a third is not ours."""
+    gone, changed, foreign = [await set_timer(messaging, label, -2) for label in ("gone", "changed", "foreign")]
+    await set_timer(messaging, "fine", -1)
+    for timer_id, rewritten in (
+        (gone, "jsonb_set(command::jsonb, '{name}', '\"inventory.Forgotten\"')"),
+        (changed, "command::jsonb #- '{content,hold_id}'"),
+        (foreign, "'[1]'::jsonb"),
+    ):
+        await messaging.pool.execute(
+            f"UPDATE inventory.timers SET command = ({rewritten})::json WHERE timer_id = $1",  # noqa: S608 - from above
+            timer_id,
+        )
+    inbox = Inbox()
+    loop = await start(messaging, inbox)
+    await eventually(lambda: inbox.executed == ["fine"], "the one that can be read is delivered")
+
+    async def settled() -> bool:
+        return await left(messaging) == 0
+
+    await eventually(settled, "no timer is left")
+    letters = {letter.topic: letter for letter in await messaging.parked("commands:inventory")}
+    assert letters.keys() == {"inventory.Forgotten", "inventory.ReleaseHold", "unreadable"}
+    assert letters["inventory.Forgotten"].error.startswith("TopicError: command 'inventory.Forgotten' is not known")
+    assert letters["inventory.ReleaseHold"].error.startswith("ValidationError: ")
+    assert letters["unreadable"].message == {"body": "[1]"}
+    again = CommandMessage.model_validate(letters["inventory.Forgotten"].message)
+    assert again.content["reason"] == "gone", "a retry carries it out as soon as the code knows the command again"
+    assert loop._stats.counted("timers_failed") == 3  # noqa: SLF001 - what this process exports
 
 
 async def test_temporary_failures_are_not_counted(messaging: Messaging) -> None:

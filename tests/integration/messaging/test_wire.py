@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
 
 from commands.ports import START, Idempotency, Metadata, Position, RecordedEvent, Temporary
 from domain.saga.events import SagaCommandIssued
-from domain.shared.topics import TopicError
+from domain.shared.topics import TopicError, type_of_topic
 from infra.messaging.asyncapi import asyncapi_document
 from infra.messaging.retries import CommandRetries, FeedRetries
 from infra.messaging.wire import (
@@ -116,4 +118,19 @@ def test_the_asyncapi_document_needs_no_broker() -> None:
     assert {"CloudEvent", "CommandMessage", "Reply"} <= set(document["components"]["schemas"])
     queues = {channel["bindings"]["amqp"].get("queue", {}).get("name") for channel in document["channels"].values()}
     assert {"feed.sagas.inventory", "feed.sagas.bookings", "commands.inventory", "rpc.inventory"} <= queues
-    assert "RoomsHeld" in json.dumps(document)
+    schemas = document["components"]["schemas"]
+    held = schemas["inventory.v1.RoomsHeld"]
+    assert held["properties"] == {
+        "type": {"const": "inventory.v1.RoomsHeld"},
+        "data": {"$ref": "#/components/schemas/RoomsHeld"},
+    }
+    assert schemas["RoomsHeld"]["properties"]["stay"] == {"$ref": "#/components/schemas/Stay"}
+    carried = schemas["events of inventory:Message:Payload"]["items"]["oneOf"]
+    assert {each["$ref"].rpartition("/")[2] for each in carried} == {
+        topic for topic in type_of_topic if topic.startswith("inventory.")
+    }
+    assert {"$ref": "#/components/schemas/inventory.HoldRooms"} in (
+        schemas["commands for inventory:Message:Payload"]["items"]["oneOf"]
+    )
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert {unquote(name) for name in references} <= schemas.keys(), "every reference leads somewhere"

@@ -19,6 +19,7 @@ from projections.reports import ReportName, RunReport, report_handlers
 from projections.writers import FactWriter
 from tests.fakes import NOW, FakeClock, FakeIds
 from tests.unit.projections.booking_events import HOTEL, euros, recorded, told
+from tests.unit.projections.recording import run_of
 
 OTHER_HOTEL = UUID(int=77)
 JULY, AUGUST, SEPTEMBER = dt.date(2015, 7, 1), dt.date(2015, 8, 1), dt.date(2015, 9, 1)
@@ -43,8 +44,8 @@ async def facts(tmp_path: Path, fresh_name: Callable[..., str]) -> AsyncIterator
     store = ClickHouseFacts.embedded(tmp_path / "facts", fresh_name("facts"))
     writer = FactWriter(BookingFacts(), store)
     await writer.prepare("booking_facts_1")
-    await writer.write("booking_facts_1", history())
-    await writer.write("booking_facts_1", history()[2:])
+    await writer.write("booking_facts_1", run_of(*history()))
+    await writer.write("booking_facts_1", run_of(*history()[2:]))
     await store.point("booking_facts", "booking_facts_1")
     yield store
     await store.close()

@@ -15,6 +15,7 @@ import pytest
 from api.http.app import create_app
 from api.http.settings import HttpSettings, Limits
 from commands.accounts import Account, Role
+from commands.tracing import UNTRACED, Tracing
 from tests.fakes import NOW
 from tests.unit.api.fakes import Memory
 
@@ -64,8 +65,8 @@ async def world(memory: Memory) -> AsyncIterator[World]:
 class world_of:  # noqa: N801 - used like a function
     """The API on ``memory`` with its own settings."""
 
-    def __init__(self, memory: Memory, settings: HttpSettings = SETTINGS) -> None:
-        self._app = create_app(memory.platform, settings)
+    def __init__(self, memory: Memory, settings: HttpSettings = SETTINGS, tracing: Tracing = UNTRACED) -> None:
+        self._app = create_app(memory.platform, settings, tracing)
         self._memory = memory
         self._platform = self._app.state.platform
         self._clients: list[Client] = []

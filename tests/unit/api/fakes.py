@@ -18,11 +18,13 @@ from uuid import UUID, uuid4
 from api.platform import FeedStatus, Health, Platform
 from commands.dead_letters import FailureGroup, OrderedRetry, RetryOutcome, Selection, failure_of
 from commands.dispatch import Dispatcher
+from commands.forgetting import Forgetting
 from commands.limits import RateDecision
 from commands.operating import OperatorAction
 from commands.ports import (
     START,
     Answer,
+    Checkpoint,
     CommandEnvelope,
     DeadLetter,
     Idempotency,
@@ -33,19 +35,21 @@ from commands.ports import (
     RecordedEvent,
     RequestInFlight,
 )
+from domain.account.events import GuestForgotten
 from domain.saga.events import SagaCommandIssued
-from domain.shared.errors import NotFound
+from domain.shared.errors import IllegalTransition, NotFound
 from infra.security.offers import FernetOffers
 from infra.security.tokens import TokenService
 from projections.audit.audits import Audits
 from projections.booking_pages import BookingPages
-from projections.builds import Build, BuildState
+from projections.builds import UNDER_WAY, Build, BuildState, ReplayRunning
 from projections.calendars import Calendars
 from projections.hotel_pages import HotelPages
 from projections.hotel_search import HotelSearch
 from projections.payment_pages import PaymentPages
 from projections.ports import Document, HotelHits, HotelQuery, Page, Where
 from projections.projection import DocumentProjection, Projection
+from projections.replay_orders import ReplayOrders
 from projections.saga_pages import SagaPages
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
@@ -93,6 +97,10 @@ class MemoryLog:
     async def correlated(self, correlation_id: UUID) -> list[RecordedEvent]:
         """See EventStore."""
         return [each for each in self._streams.log if each.metadata.correlation_id == correlation_id]
+
+    async def answer_of(self, message_id: UUID) -> Answer | None:
+        """See EventStore."""
+        return self._streams.answers.get(message_id)
 
     async def head(self) -> Position:
         """See EventStore."""
@@ -145,16 +153,17 @@ class Memory:
         self.actions = MemoryActions()
         self.auditor = PreparedAuditor()
         self.audit_records = MemoryAuditRecords()
-        self.audits = Audits(
-            self.auditor, self.audit_records, PROJECTIONS, dict.fromkeys(CONTEXTS, self.builds), self.clock, uuid4
-        )
+        self.replays = ReplayOrders(PROJECTIONS, dict.fromkeys(CONTEXTS, self.builds), uuid4)
+        self.audits = Audits(self.auditor, self.audit_records, PROJECTIONS, self.replays, self.clock, uuid4)
         self.operations = MemoryOperations()
         self.limiter = CountingLimiter()
         self.passwords = PlainPasswords()
+        self.data_dir = Path("/nowhere")
         self.hold_sagas = False
         self.bus_error: Exception | None = None
         self._told = dict.fromkeys(CONTEXTS, 0)
         self._dispatcher = Dispatcher(self.fakes.dependencies)
+        self._forgetting = Forgetting(self.accounts, self._guests_of, (), self._dispatcher.handle, self.clock)
 
     @property
     def platform(self) -> Platform:
@@ -169,7 +178,7 @@ class Memory:
         }
         return Platform(
             version="0.0.0",
-            data_dir=Path("/nowhere"),
+            data_dir=self.data_dir,
             demo_hotels=1,
             services=("gateway",),
             clock=self.clock,
@@ -177,6 +186,7 @@ class Memory:
             bus=self,
             streams=self.fakes.streams,
             builds=dict.fromkeys(CONTEXTS, self.builds),
+            replays=self.replays,
             projections=PROJECTIONS,
             accounts=self.accounts,
             tokens=TokenService(self.accounts, self.clock, uuid4),
@@ -210,9 +220,16 @@ class Memory:
                 metadata = recorded.metadata.model_copy(update={"causation_id": recorded.event_id})
                 command = recorded.event.to_command()
                 await self._dispatcher.handle(CommandEnvelope(recorded.event.command_id, command, metadata))
+            if isinstance(recorded.event, GuestForgotten):
+                run = LogRun(context, START, recorded.position, (recorded,))
+                await self._forgetting.handle(run, Checkpoint(self._forgetting.name, context, recorded.position))
             for saga in (BOOKING_SAGA, CANCELLATION_SAGA):
                 if type(recorded.event) in saga.routes:
                     await self._tell(saga, recorded)
+
+    async def _guests_of(self, account_id: UUID) -> list[UUID]:
+        pages = MemoryDocuments(self).all("booking_pages").values()
+        return [UUID(page["guest_id"]) for page in pages if page["account_id"] == str(account_id)]
 
     async def _tell(self, saga: Any, told: RecordedEvent) -> None:
         subject = saga.routes[type(told.event)](told.event)
@@ -346,12 +363,31 @@ class MemoryBuilds:
             created_at=self._clock.now(),
         )
 
-    async def create(self, projection: str, version: int, state: BuildState, replay_id: UUID) -> Build:
+    async def create(self, projection: str, version: int, replay_id: UUID, *, keep: bool = False) -> Build:
         """See BuildRegistry."""
         del version
-        build = self._build(projection, len(self.all) + 1, state, replay_id)
+        self._refuse_another(projection)
+        build = self._build(projection, len(self.all) + 1, "building", replay_id).model_copy(update={"keep": keep})
         self.all.insert(0, build)
         return build
+
+    async def advance(self, build: Build) -> BuildState:
+        """See BuildRegistry."""
+        return next(each.state for each in self.all if each.name == build.name)
+
+    async def change(self, build: Build, state: BuildState) -> Build:
+        """See BuildRegistry."""
+        if state in UNDER_WAY:
+            self._refuse_another(build.projection)
+        if build not in self.all:
+            raise IllegalTransition(f"{build.name} is no longer {build.state}")
+        changed = build.model_copy(update={"state": state})
+        await self.update(changed)
+        return changed
+
+    def _refuse_another(self, projection: str) -> None:
+        if any(build.state in UNDER_WAY for build in self.all if build.projection == projection):
+            raise ReplayRunning(f"a replay of {projection} is under way")
 
     async def update(self, build: Build) -> None:
         """See BuildRegistry."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -75,12 +77,29 @@ def run(memory: Memory) -> Any:
 
 
 def test_a_clean_audit(memory: Memory, run: Any) -> None:
-    done = run("--from", "2026-01-01", "--to", "2026-02-01", "--full")
+    done = run("--from", "2026-01-01", "--to", "2026-02-01T12:30+01:00", "--full")
     assert done.exit_code == 0, done.output
     assert "streams" in done.stdout
     assert "holds" in done.stdout
+    speed = r"3 events read in 0\.0 s \(\d+ events/s\), judged by 1 rules in 0\.0 s: no violations"
+    assert re.search(speed, done.stdout)
     [asked] = memory.auditor.asked
-    assert (str(asked.first), str(asked.last), asked.full, asked.fix) == ("2026-01-01", "2026-02-01", True, False)
+    assert (asked.full, asked.fix) == (True, False)
+    assert (asked.first, asked.last) == (
+        dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        dt.datetime(2026, 2, 1, 11, 30, tzinfo=dt.UTC),
+    )
+
+
+def test_times_may_be_said_as_how_long_ago(memory: Memory, run: Any) -> None:
+    before = dt.datetime.now(dt.UTC)
+    assert run("--from", "90m").exit_code == 0
+    [asked] = memory.auditor.asked
+    assert asked.first is not None
+    assert before - dt.timedelta(minutes=90) <= asked.first <= dt.datetime.now(dt.UTC) - dt.timedelta(minutes=90)
+    refused = run("--from", "yesterday")
+    assert refused.exit_code == 2
+    assert "is no time" in refused.stderr
 
 
 def test_violations_are_shown_with_their_events(memory: Memory, run: Any) -> None:

@@ -46,17 +46,14 @@ async def ended(world: World) -> None:
 
 async def test_an_audit_is_asked_for_and_tells_what_it_found(world: World, operator: httpx.AsyncClient) -> None:
     world.memory.auditor.checks = (WRONG,)
-    asked = {"from": "2026-05-01", "to": "2026-06-01", "full": True}
+    asked = {"from": "2026-05-01", "to": "2026-06-01T14:30:00+02:00", "full": True}
     answer = await operator.post("/v1/ops/audits", json=asked)
     audit_id = ok(answer, 202)["audit_id"]
     await ended(world)
     audit = ok(await operator.get(answer.headers["location"]))
-    assert (audit["audit_id"], audit["state"], audit["from"], audit["full"]) == (
-        audit_id,
-        "finished",
-        "2026-05-01",
-        True,
-    )
+    assert (audit["audit_id"], audit["state"], audit["full"]) == (audit_id, "finished", True)
+    assert (audit["from"], audit["to"]) == ("2026-05-01T00:00:00Z", "2026-06-01T12:30:00Z")
+    assert audit["events_per_second"] > 0
     assert (audit["events_done"], audit["violations"], audit["replays"]) == (3, 3, {})
     [check] = audit["checks"]
     assert check["violations"][0]["events"][0]["event_id"] == str(PROOF.event_id)
@@ -87,6 +84,13 @@ async def test_one_audit_at_a_time(world: World, operator: httpx.AsyncClient) ->
     await world.memory.audits.close()
     audit = ok(await operator.get(f"/v1/ops/audits/{audit_id}"))
     assert (audit["state"], audit["error"]) == ("failed", "it was stopped")
+    world.memory.auditor.released.set()
+    world.memory.audit_records.elsewhere = True
+    refused(await operator.post("/v1/ops/audits", json={}), 409, "audit-running")
+    assert len(ok(await operator.get("/v1/ops/audits"))["items"]) == 1, "what was refused is no audit"
+    world.memory.audit_records.elsewhere = False
+    ok(await operator.post("/v1/ops/audits", json={}), 202)
+    await ended(world)
 
 
 async def test_an_audit_that_fails_says_why(world: World, operator: httpx.AsyncClient) -> None:
@@ -109,5 +113,6 @@ async def test_only_sense_is_audited_and_only_by_operators(world: World, operato
     backwards = {"from": "2026-06-01", "to": "2026-05-01"}
     refused(await operator.post("/v1/ops/audits", json=backwards), 400, "invalid-request", "to")
     refused(await operator.post("/v1/ops/audits", json={"when": 1}), 400, "invalid-request")
+    refused(await operator.post("/v1/ops/audits", json={"from": "2026-06-01T12:00:00"}), 400, "invalid-request")
     for role in ("guest", "hotelier", "analyst"):
         refused(await (await world.as_(role)).post("/v1/ops/audits", json={}), 403, "forbidden")

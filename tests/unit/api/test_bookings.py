@@ -29,7 +29,7 @@ async def test_an_offer_is_booked_and_the_outcome_awaited(guest: httpx.AsyncClie
     booking = ok(answer, 201)
     assert booking["status"] == "confirmed"
     assert booking["total"] == {"amount": "200.00", "currency": "EUR"}
-    assert booking["guest"] == {"name": "Ada Guest", "email": "ada@example.com", "phone": None}
+    assert booking["guest"] == {"name": "Ada Guest", "email": "ada@example.com", "phone": None, "forgotten": False}
     assert answer.headers["location"] == f"/v1/bookings/{booking['booking_id']}"
     assert answer.headers["preference-applied"] == "wait=5"
     assert answer.headers["x-position"].startswith("bookings:")
@@ -214,6 +214,80 @@ async def test_the_history_tells_what_when_who_and_why(guest: httpx.AsyncClient,
     held = next(item for item in items if item["what"] == "inventory.v1.RoomsHeld")
     assert held["caused_by"]["what"] == "inventory.HoldRooms"
     assert "tok_ok" not in text
+    outside = [
+        item["what"] for item in items if item["caused_by"]["event_id"] not in {each["event_id"] for each in items}
+    ]
+    assert outside == ["bookings.v1.BookingRequested", "bookings.v1.CancellationRequested"], "all others are caused by"
+    assert {item["caused_by"]["what"] for item in items if item["what"] in outside} == {"request"}
+    why = {item["what"].rpartition(".")[2]: item["why"] for item in items}
+    assert why["BookingConfirmed"] == "the booking saga asked for bookings.ConfirmBooking"
+    assert why["CancellationRequested"] == "rain"
+    requested = next(item for item in items if item["what"] == "bookings.v1.CancellationRequested")
+    assert requested["details"]["reason"] == "rain"
+
+
+async def test_operators_see_why_in_the_stream_itself(
+    world: World, guest: httpx.AsyncClient, hotel: dict[str, str]
+) -> None:
+    booking = ok(await book(guest, await offer_token(guest, hotel["hotel_id"])), 201)
+    ok(await guest.post(booking["links"]["cancellation"], json={"reason": "rain"}), 202)
+    operator = await world.as_("operator")
+    items = ok(await operator.get(f"/v1/ops/streams/{booking['booking_id']}"))["items"]
+    told = [(item["type"].rpartition(".")[2], item["cause"]) for item in items]
+    assert told == [
+        ("BookingRequested", "request"),
+        ("BookingConfirmed", "bookings.ConfirmBooking"),
+        ("CancellationRequested", "request"),
+        ("BookingCancelled", "bookings.CompleteCancellation"),
+    ]
+    assert [item["why"] for item in items][1:3] == ["the booking saga asked for bookings.ConfirmBooking", "rain"]
+
+
+async def test_a_rejected_booking_says_why(world: World, guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
+    world.memory.provider.outcome = "declined"
+    booking = ok(await book(guest, await offer_token(guest, hotel["hotel_id"])), 201)
+    items = ok(await guest.get(booking["links"]["history"]))["items"]
+    why = {item["what"].rpartition(".")[2]: item["why"] for item in items}
+    assert (why["PaymentDeclined"], why["BookingRejected"]) == ("declined", "payment_declined")
+
+
+async def test_what_a_guest_does_about_a_payment_is_the_guests(
+    world: World, guest: httpx.AsyncClient, hotel: dict[str, str]
+) -> None:
+    world.memory.provider.outcome = "requires_action"
+    booking = ok(await book(guest, await offer_token(guest, hotel["hotel_id"])), 202)
+    payment = ok(await guest.get(booking["links"]["payment"]))
+    ok(await guest.post(payment["action_url"], json={"approve": True}))
+    items = ok(await guest.get(booking["links"]["history"]))["items"]
+    authorised = next(item for item in items if item["what"] == "payments.v1.PaymentAuthorised")
+    requested = items[0]
+    assert (authorised["who"], authorised["caused_by"]["what"]) == (requested["who"], "request")
+
+
+async def test_the_history_is_told_as_of_any_time(
+    world: World, guest: httpx.AsyncClient, hotel: dict[str, str]
+) -> None:
+    booking = ok(await book(guest, await offer_token(guest, hotel["hotel_id"])), 201)
+    path, then = booking["links"]["history"], world.memory.clock.now()
+    until_then = ok(await guest.get(path))["items"]
+    world.memory.clock.advance(minutes=5)
+    ok(await guest.post(booking["links"]["cancellation"]), 202)
+    assert len(ok(await guest.get(path))["items"]) > len(until_then)
+    for moment in (then.isoformat(), "2026-06-01T14:04:59+02:00"):
+        assert ok(await guest.get(path, params={"as_of": moment}))["items"] == until_then
+    for moment in ("2020-01-01T00:00:00Z", "2026-05-31"):
+        refused(await guest.get(path, params={"as_of": moment}), 404, "not-found")
+    for moment in ("2026-06-01", "2099-01-01", "2099-01-01T00:00:00Z"):
+        assert len(ok(await guest.get(path, params={"as_of": moment}))["items"]) > len(until_then)
+
+
+async def test_a_plus_that_was_not_encoded_is_one(guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
+    booking = ok(await book(guest, await offer_token(guest, hotel["hotel_id"])), 201)
+    for zone in ("+02:00", "%2B02:00", "+0200"):
+        answer = await guest.get(f"{booking['links']['self']}?as_of=2026-06-01T14:00:00{zone}")
+        assert ok(answer)["status"] == "confirmed"
+    answer = await guest.get(f"{booking['links']['self']}?as_of=2026-06-01T13:59:59+02:00")
+    refused(answer, 404, "not-found")
 
 
 async def test_a_booking_is_shown_as_of_any_time(world: World, guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
@@ -225,8 +299,8 @@ async def test_a_booking_is_shown_as_of_any_time(world: World, guest: httpx.Asyn
     assert ok(await guest.get(path))["status"] == "cancelled"
     assert ok(await guest.get(path, params={"as_of": then}))["status"] == "confirmed"
     refused(await guest.get(path, params={"as_of": "2020-01-01T00:00:00Z"}), 404, "not-found")
-    for wrong in ("yesterday", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z"):
-        refused(await guest.get(path, params={"as_of": wrong}), 400, "invalid-request")
+    for wrong in ("", "yesterday", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "2026-02-30", "1780000000", "0" * 99):
+        refused(await guest.get(path, params={"as_of": wrong}), 400, "invalid-request", "as_of")
 
 
 async def test_a_known_version_is_not_sent_again(guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:

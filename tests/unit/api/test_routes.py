@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from api.http.app import create_app
 from api.http.examples import EXAMPLES
@@ -130,10 +130,10 @@ def test_examples_are_what_their_models_say(app: Litestar) -> None:
         if example.request is not None and data is not None:
             TypeAdapter(data.annotation).validate_python(example.request)
         specs: list[ResponseSpec] = [spec for status, spec in (handler.responses or {}).items() if status < 300]
-        for spec in specs:
-            model: Any = spec.data_container
-            model.model_validate(example.answer)
-            checked += 1
+        for model in (spec.data_container for spec in specs):
+            if isinstance(model, type) and issubclass(model, BaseModel):  # else the answer has no content
+                model.model_validate(example.answer)
+                checked += 1
     assert checked > 25
 
 

@@ -24,6 +24,7 @@ from tests.unit.audit.books import (
     HOTEL,
     INVENTORY,
     MONEY,
+    NOON,
     PAYMENT,
     ROOM_TYPE,
     STAY,
@@ -360,13 +361,15 @@ def test_a_stream_with_a_gap_or_a_repetition(logs: Logs, version: int, told: str
 
 
 def test_only_what_happened_in_the_period_is_judged() -> None:
-    for period, expected in ((Period(first=FIRST), False), (Period(last=FIRST), True)):
+    """To the second: the hold that is too much happens three seconds after noon."""
+    too_much = NOON + dt.timedelta(seconds=3)
+    for period, expected in ((Period(first=too_much), True), (Period(last=too_much), False)):
         logs = Logs(period)
         logs.open(1)
         logs.hold(0, of=1)
         logs.hold(0, hold=OTHER, booking=OTHER, of=1)
         assert ("room_nights" in logs.wrong()) is expected
-        assert (logs.judged()["streams"].checked > 0) is expected
+        assert logs.judged()["streams"].checked == (1 if expected else 2)
 
 
 def test_violations_beyond_those_listed_are_counted() -> None:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.platform import FeedStatus
 from infra.eventstore.lag import Holder
+from infra.messaging.queues import QueueDepth
 from infra.messaging.stats import SIZES, Histogram, Stats
 from infra.metrics import COUNTERS, HISTOGRAMS, PlatformCollector, StatsCollector
 from infra.monitor import Monitor, Sagas, Seen
@@ -26,6 +27,7 @@ SEEN = Seen(
         FeedStatus("sagas", "running", {}, 0, 0.0, None),
     ),
     relays={"bookings": (4, 1.5)},
+    queues={"commands.payments": QueueDepth(5, 0), "commands.payments.retry.1000": QueueDepth(1, None)},
     letters={"hotel_pages_3": 2},
     sagas=Sagas({"running": 3, "stuck": 1, "quarantined": 0, "finished": 9}, {"running": 70.0}),
     holders=(Holder(77, "ada", "psql", "idle in transaction", "SELECT 1", NOW - dt.timedelta(seconds=9)),),
@@ -64,6 +66,10 @@ def test_what_the_monitor_has_seen_is_exported() -> None:
     assert samples[f"nightledger_feed_lag_events{feed}}}"] == 12
     assert samples[f"nightledger_feed_lag_seconds{feed}}}"] == 3.5
     assert samples['nightledger_relay_lag_events{"context": "bookings"}'] == 4
+    assert samples['nightledger_queue_messages_ready{"queue": "commands.payments"}'] == 5
+    assert samples['nightledger_queue_consumers{"queue": "commands.payments"}'] == 0
+    assert samples['nightledger_queue_messages_ready{"queue": "commands.payments.retry.1000"}'] == 1
+    assert 'nightledger_queue_consumers{"queue": "commands.payments.retry.1000"}' not in samples
     assert samples['nightledger_dead_letters{"consumer": "hotel_pages_3"}'] == 2
     assert samples['nightledger_sagas{"status": "stuck"}'] == 1
     assert samples['nightledger_saga_longest_wait_seconds{"status": "running"}'] == 70

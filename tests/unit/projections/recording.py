@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from commands.ports import Metadata, Position, RecordedEvent
+from commands.ports import START, LogRun, Metadata, Position, RecordedEvent
 from domain.shared.messages import Event
 from projections.ports import Document
 from projections.projection import DocumentProjection
@@ -38,3 +38,8 @@ def folded(projection: DocumentProjection, *events: Event, at: Sequence[dt.datet
     for version, (event, moment) in enumerate(zip(events, times, strict=True), 1):
         document = projection.apply(document, recorded(event, version, at=moment))
     return document
+
+
+def run_of(*events: RecordedEvent) -> LogRun:
+    """A run of the log that begins with it and ends with the last of ``events``."""
+    return LogRun(events[-1].context, START, events[-1].position, events)

@@ -3,100 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
 from uuid import UUID
 
 import pytest
 
-from commands.ports import RecordedEvent
-from domain.shared.messages import Event
-from projections.ports import Document, FoldedDocument
-from projections.projection import DocumentProjection
-from projections.writers import CannotApply, FoldWriter
-from tests.unit.projections.recording import recorded
-
-ONE, OTHER = UUID(int=1), UUID(int=2)
-
-
-class Noted(Event):
-    """Something with a number that goes into the documents named in ``keys``."""
-
-    topic: ClassVar[str] = "notes.v1.Noted"
-    number: int
-    keys: tuple[str, ...] = ("a",)
-
-
-class Erased(Event):
-    """The document is to go."""
-
-    topic: ClassVar[str] = "notes.v1.Erased"
-    keys: tuple[str, ...] = ("a",)
-
-
-class Notes(DocumentProjection):
-    """Documents that list the numbers they were told; a negative number cannot be applied."""
-
-    name = "notes"
-    version = 1
-    service = "notes"
-    takes = (Noted, Erased)
-
-    def keys(self, recorded: RecordedEvent) -> Sequence[str]:
-        assert isinstance(recorded.event, Noted | Erased)
-        return recorded.event.keys
-
-    def apply(self, document: Document | None, recorded: RecordedEvent) -> Document | None:
-        if not isinstance(recorded.event, Noted):
-            return None
-        if recorded.event.number < 0:
-            raise ValueError("a negative number")
-        return {"numbers": [*(document or {"numbers": []})["numbers"], recorded.event.number]}
-
-
-class Store:
-    """A FoldStore in memory; ``before_save`` is called once before the next save, as another process would write."""
-
-    def __init__(self) -> None:
-        self.builds: dict[str, dict[str, FoldedDocument]] = {"b": {}}
-        self.pointers: dict[str, str] = {}
-        self.saves: list[list[str]] = []
-        self.before_save: Callable[[], None] | None = None
-
-    async def load(self, build: str, keys: Sequence[str]) -> Mapping[str, FoldedDocument]:
-        await asyncio.sleep(0)
-        return {key: self.builds[build][key] for key in keys if key in self.builds[build]}
-
-    async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
-        await asyncio.sleep(0)
-        hook, self.before_save = self.before_save, None
-        if hook is not None:
-            hook()
-        self.saves.append([document.key for document in documents])
-        refused = set()
-        for document in documents:
-            stored = self.builds[build].get(document.key)
-            if stored is not None and stored.folded >= document.folded:
-                refused.add(document.key)
-            else:
-                self.builds[build][document.key] = document
-        return frozenset(refused)
-
-    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
-        self.prepared = build, indexes
-
-    async def point(self, name: str, build: str) -> None:
-        self.pointers[name] = build
-
-    async def pointed(self, name: str) -> str | None:
-        return self.pointers.get(name)
-
-    async def drop(self, build: str) -> None:
-        del self.builds[build]
-
-    def numbers(self, key: str = "a") -> list[int] | None:
-        body = self.builds["b"][key].body
-        return None if body is None else body["numbers"]
+from projections.folding import CannotApply
+from projections.ports import FoldedDocument
+from projections.writers import FoldWriter
+from tests.unit.projections.notes import ONE, OTHER, Erased, Noted, Notes, Store, note
+from tests.unit.projections.recording import recorded, run_of
 
 
 @pytest.fixture
@@ -109,14 +24,8 @@ def writer(store: Store) -> FoldWriter:
     return FoldWriter(Notes(), store, (("x",),))
 
 
-def note(
-    number: int, version: int, *, stream: UUID = ONE, keys: tuple[str, ...] = ("a",), position: int | None = None
-) -> RecordedEvent:
-    return recorded(Noted(number=number, keys=keys), version, stream=stream, position=position)
-
-
 async def test_a_run_is_one_load_and_one_save_of_what_it_touches(store: Store, writer: FoldWriter) -> None:
-    await writer.write("b", [note(1, 1), note(2, 2), note(3, 3, keys=("b", "c"))])
+    await writer.write("b", run_of(note(1, 1), note(2, 2), note(3, 3, keys=("b", "c"))))
     assert store.saves == [["a", "b", "c"]]
     assert (store.numbers("a"), store.numbers("b"), store.numbers("c")) == ([1, 2], [3], [3])
     assert (store.builds["b"]["a"].folded, store.builds["b"]["b"].folded) == (2, 1)
@@ -129,16 +38,16 @@ async def test_preparing_hands_on_the_indexes(store: Store, writer: FoldWriter) 
 
 async def test_what_was_written_before_changes_nothing_and_is_not_saved(store: Store, writer: FoldWriter) -> None:
     run = [note(1, 1), note(2, 2)]
-    await writer.write("b", run)
-    await writer.write("b", run)
-    await writer.write("b", run[:1])
+    await writer.write("b", run_of(*run))
+    await writer.write("b", run_of(*run))
+    await writer.write("b", run_of(*run[:1]))
     assert store.numbers() == [1, 2]
     assert len(store.saves) == 1
 
 
 async def test_a_run_that_overlaps_what_is_there_adds_only_the_rest(store: Store, writer: FoldWriter) -> None:
-    await writer.write("b", [note(1, 1), note(2, 2)])
-    await writer.write("b", [note(2, 2), note(3, 3)])
+    await writer.write("b", run_of(note(1, 1), note(2, 2)))
+    await writer.write("b", run_of(note(2, 2), note(3, 3)))
     assert store.numbers() == [1, 2, 3]
     assert store.builds["b"]["a"].folded == 3
 
@@ -146,9 +55,9 @@ async def test_a_run_that_overlaps_what_is_there_adds_only_the_rest(store: Store
 async def test_an_event_that_was_parked_is_not_taken_for_one_that_was_written(store: Store, writer: FoldWriter) -> None:
     """Another stream's later event may go into the same document before a parked one is handled after all."""
     parked = note(1, 1, stream=ONE, position=10)
-    await writer.write("b", [note(2, 1, stream=OTHER, position=11)])
-    await writer.write("b", [parked])
-    await writer.write("b", [parked])
+    await writer.write("b", run_of(note(2, 1, stream=OTHER, position=11)))
+    await writer.write("b", run_of(parked))
+    await writer.write("b", run_of(parked))
     assert store.numbers() == [2, 1]
 
 
@@ -157,7 +66,7 @@ async def test_what_another_process_wrote_meanwhile_is_folded_upon(store: Store,
         store.builds["b"]["a"] = FoldedDocument("a", {"numbers": [9]}, 1, {str(OTHER): "100.5"})
 
     store.before_save = other_process
-    await writer.write("b", [note(1, 1), note(7, 2, keys=("b",))])
+    await writer.write("b", run_of(note(1, 1), note(7, 2, keys=("b",))))
     assert store.numbers() == [9, 1]
     assert store.builds["b"]["a"].folded == 2
     assert set(store.builds["b"]["a"].positions) == {str(ONE), str(OTHER)}
@@ -169,21 +78,21 @@ async def test_when_another_process_wrote_the_same_nothing_is_left_to_do(store: 
         store.builds["b"]["a"] = FoldedDocument("a", {"numbers": [1]}, 1, {str(ONE): "100.1"})
 
     store.before_save = other_process
-    await writer.write("b", [note(1, 1)])
+    await writer.write("b", run_of(note(1, 1)))
     assert store.numbers() == [1]
 
 
 async def test_runs_into_one_build_are_serialised(store: Store, writer: FoldWriter) -> None:
     streams = [UUID(int=number) for number in range(1, 11)]
-    await asyncio.gather(*(writer.write("b", [note(stream.int, 1, stream=stream)]) for stream in streams))
+    await asyncio.gather(*(writer.write("b", run_of(note(stream.int, 1, stream=stream))) for stream in streams))
     assert sorted(store.numbers() or []) == list(range(1, 11))
     assert len(store.saves) == 10, "none was refused"
 
 
 async def test_a_deleted_document_keeps_its_count_and_can_come_back(store: Store, writer: FoldWriter) -> None:
-    await writer.write("b", [note(1, 1), recorded(Erased(), 2)])
+    await writer.write("b", run_of(note(1, 1), recorded(Erased(), 2)))
     assert store.builds["b"]["a"] == FoldedDocument("a", None, 2, {str(ONE): "100.2"})
-    await writer.write("b", [note(5, 3)])
+    await writer.write("b", run_of(note(5, 3)))
     assert store.numbers() == [5]
     assert store.builds["b"]["a"].folded == 3
 
@@ -193,11 +102,11 @@ async def test_an_event_that_cannot_be_applied_is_named_and_nothing_of_the_run_i
 ) -> None:
     culprit = note(-1, 2)
     with pytest.raises(CannotApply, match=r"notes cannot apply notes\.v1\.Noted .* a negative number") as failure:
-        await writer.write("b", [note(1, 1), culprit])
+        await writer.write("b", run_of(note(1, 1), culprit))
     assert failure.value.recorded is culprit
     assert store.saves == []
 
 
 async def test_events_that_touch_nothing_need_no_store(store: Store, writer: FoldWriter) -> None:
-    await writer.write("b", [recorded(Noted(number=1, keys=()))])
+    await writer.write("b", run_of(recorded(Noted(number=1, keys=()))))
     assert store.saves == []
