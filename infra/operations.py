@@ -21,6 +21,8 @@ from projections.builds import BuildRegistry
 from projections.projection import Projection
 
 PING_SECONDS = 3.0
+RELAY_LATE_SECONDS = 15.0
+"""A relay that leaves an event unpublished for longer does not work."""
 Ping = Callable[[], Awaitable[object]]
 """Raises if what it asks does not answer."""
 
@@ -140,6 +142,10 @@ def _seen_health(seen: Seen) -> Iterator[Health]:
     for feed in seen.feeds:
         red = feed.state in RED_STATES
         yield Health(f"feed {feed.name}", "degraded" if red else "up", (feed.last_error or feed.state) if red else "")
+    for context, (events, seconds) in seen.relays.items():
+        if seconds >= RELAY_LATE_SECONDS:
+            detail = f"{events} events are not published, the first for {seconds:.0f} s; consumers read the log"
+            yield Health(f"relay {context}", "degraded", detail)
     for consumer, count in seen.letters.items():
         yield Health(f"dead letters of {consumer}", "degraded", f"{count}; see nightledger dead-letters list")
     for status in ("stuck", "quarantined"):

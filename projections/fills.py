@@ -23,6 +23,8 @@ from projections.projection import CalendarProjection, DocumentProjection, FactP
 KEPT_BYTES = 32_000_000
 """How many bytes of documents (as JSON, which is a quarter of what they take) one fill keeps in memory."""
 _ROWS_AT_ONCE = 50_000
+_WRITES_AT_ONCE = 50
+"""Of calendars: so many take the client a millisecond, in which nobody else has the event loop."""
 
 
 class Fill(Protocol):
@@ -80,14 +82,11 @@ class DocumentFill:
 
     async def write(self, run: LogRun) -> None:
         """See Fill."""
-        touching = [(key, recorded) for recorded in run.events for key in self._projection.keys(recorded)]
         if not self._complete:
-            unknown = list(dict.fromkeys(key for key, _ in touching if key not in self._known))
-            stored = await self._store.load(self._build, unknown) if unknown else {}
-            self._known |= {key: Folding(key, stored.get(key)) for key in unknown}
-        await in_turns(touching, self._fold)
-        if touching:
-            self._weigh(self._known[touching[-1][0]])
+            await self._load(run)
+        touched = await in_turns(run.events, self._fold)
+        if touched and touched[-1]:
+            self._weigh(touched[-1][-1])
         if len(self._changed) >= self._store.fill_size:
             await self._save()
         if len(self._known) * self._weight > KEPT_BYTES * self._weighed:
@@ -111,14 +110,24 @@ class DocumentFill:
             self._saving.cancel()
             await asyncio.gather(self._saving, return_exceptions=True)
 
-    def _fold(self, touch: tuple[str, RecordedEvent]) -> None:
-        key, recorded = touch
-        folding = self._known.get(key)
-        if folding is None:
-            folding = self._known[key] = Folding(key, None)
-        folding.take(self._projection, recorded)
-        if folding.changed:
-            self._changed[key] = folding
+    async def _load(self, run: LogRun) -> None:
+        touched = await in_turns(run.events, self._projection.keys)
+        unknown = list(dict.fromkeys(key for keys in touched for key in keys if key not in self._known))
+        stored = await self._store.load(self._build, unknown) if unknown else {}
+        self._known |= {key: Folding(key, stored.get(key)) for key in unknown}
+
+    def _fold(self, recorded: RecordedEvent) -> list[Folding]:
+        """Take in an event; the documents that it concerns."""
+        touched = []
+        for key in self._projection.keys(recorded):
+            folding = self._known.get(key)
+            if folding is None:
+                folding = self._known[key] = Folding(key, None)
+            folding.take(self._projection, recorded)
+            if folding.changed:
+                self._changed[key] = folding
+            touched.append(folding)
+        return touched
 
     async def _save(self) -> None:
         """Wait until what is being saved is; then begin to save what has changed since."""
@@ -185,9 +194,15 @@ class CalendarFill:
 
     async def flush(self) -> None:
         """See Fill."""
-        if self._taken is not None:
-            await self._store.write(self._build, list(self._writes.values()), self._taken)
-            self._writes, self._taken = {}, None
+        if self._taken is None:
+            return
+        writes, taken = list(self._writes.values()), self._taken
+        for first in range(0, max(1, len(writes)), _WRITES_AT_ONCE):
+            # Only with the last of them the build has the whole run.
+            last = first + _WRITES_AT_ONCE >= len(writes)
+            run = taken if last else LogRun(taken.context, taken.prev, taken.prev, ())
+            await self._store.write(self._build, writes[first : first + _WRITES_AT_ONCE], run)
+        self._writes, self._taken = {}, None
 
     async def end(self) -> None:
         """See Fill."""

@@ -72,6 +72,8 @@ class ReadModels:
             for writer in writers
         ]
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._away: set[str] = set()
+        """Read models of which a server is away."""
 
     async def open(self) -> None:
         """Feed what is live; build what is missing or has another version in the code; resume what was cut off.
@@ -80,7 +82,7 @@ class ReadModels:
         replace each other's builds for ever. What is in a store that is away is looked after by ``watch`` later.
         """
         for writer, _ in self._models:
-            await self._available(self._bring_up_to_date(writer))
+            await self._available(writer, self._bring_up_to_date(writer))
         await self._look()
 
     async def watch(self) -> None:
@@ -96,7 +98,7 @@ class ReadModels:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _look(self) -> None:
-        found = [await self._available(self._to_do(writer, replay)) for writer, replay in self._models]
+        found = [await self._available(writer, self._to_do(writer, replay)) for writer, replay in self._models]
         tasks = [task for some in found for task in some or ()]
         one_pass = LogPass(self._logs, [build.name for _, build in tasks if build.state == "building"])
         for replay, build in tasks:
@@ -104,13 +106,20 @@ class ReadModels:
             work.add_done_callback(_report)
             self._running[build.name] = work
 
-    @staticmethod
-    async def _available(work: Awaitable[T]) -> T | None:
+    async def _available(self, writer: ProjectionWriter, work: Awaitable[T]) -> T | None:
+        """The result; None while a server is away, which is said once."""
+        name = writer.projection.name
         try:
-            return await work
+            result = await work
         except Temporary as error:
-            log.warning("read models cannot be looked after", error=str(error))
+            if name not in self._away:
+                log.warning("a read model cannot be looked after", projection=name, error=str(error))
+            self._away.add(name)
             return None
+        if name in self._away:
+            log.info("a read model is looked after again", projection=name)
+            self._away.remove(name)
+        return result
 
     async def _bring_up_to_date(self, writer: ProjectionWriter) -> None:
         """If the live build was made by other code: go back to one that this code made, or make one.

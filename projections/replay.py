@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -172,10 +172,11 @@ class Replay:
         others = [each for each in await registry.builds(name) if each.name != build.name]
         # Going back must not lose the newer build: it is what one came from.
         keep = build.keep or build.state == "returning"
+        replaced = _replaced_among(others)
         for other in others:
-            kept = keep and other.state == "live"
+            kept = keep and other is replaced
             await registry.update(other.model_copy(update={"state": "kept" if kept else "unwanted"}))
-        await registry.update(self._ended(build, "live").model_copy(update={"keep": False}))
+        await registry.update(self._ended(build, "live"))
         await self._feeds.stop_others(name, {build.name})
         for other in await registry.builds(name):
             if other.state == "unwanted":
@@ -198,3 +199,8 @@ class Replay:
 
     def _ended(self, build: Build, state: BuildState) -> Build:
         return build.model_copy(update={"state": state, "finished_at": self._clock.now()})
+
+
+def _replaced_among(others: Sequence[Build]) -> Build | None:
+    """The build that readers saw before. When an earlier try was cut off in the middle of this, it is kept already."""
+    return next((each for state in ("live", "kept") for each in others if each.state == state), None)

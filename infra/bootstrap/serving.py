@@ -184,7 +184,7 @@ def _collect_less_often() -> None:
     With Python's own thresholds the collector takes half of the time in which a log is read.
     """
     gc.freeze()
-    gc.set_threshold(5_000, 10, 1_000)
+    gc.set_threshold(5_000, 3, 1_000)
 
 
 @contextmanager

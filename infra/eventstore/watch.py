@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 _FALLBACK_SECONDS = 1.0
 _FIRST_RECHECK_SECONDS = 0.002
 _LONGEST_RECHECK_SECONDS = 0.1
+_TELL_AGAIN_SECONDS = 30.0
 _RECONNECT_SECONDS = 0.5
 _OPEN_SECONDS = 10.0
 
@@ -163,9 +165,12 @@ class LogWatch:
 
 async def _forever(job: Callable[[], Awaitable[None]]) -> None:
     """Keep ``job`` going while PostgreSQL comes and goes."""
+    told_at = -_TELL_AGAIN_SECONDS
     while True:
         try:
             await job()
         except SERVER_AWAY as error:
-            log.warning("event log watch waits for PostgreSQL", error=str(error) or type(error).__name__)
+            if monotonic() - told_at >= _TELL_AGAIN_SECONDS:
+                log.warning("event log watch waits for PostgreSQL", error=str(error) or type(error).__name__)
+                told_at = monotonic()
             await asyncio.sleep(_RECONNECT_SECONDS)

@@ -27,10 +27,12 @@ _BULK_BYTES = 10_000_000
 _CONFLICT = 409
 _NO_INDEX = "index_not_found_exception"
 _AWAY = {429, 502, 503, 504}
+_REFRESH = "100ms"
 _SETTINGS = {
     "number_of_shards": 1,
     "auto_expand_replicas": "0-1",
-    "refresh_interval": "100ms",
+    "refresh_interval": _REFRESH,
+    "translog": {"durability": "request"},  # what is acknowledged outlives a kill of the server
     "analysis": {
         "filter": {"beginnings": {"type": "edge_ngram", "min_gram": 1, "max_gram": 20}},
         "analyzer": {
@@ -82,6 +84,8 @@ class ElasticsearchHotels:
         self._url = url
         self._prefix = prefix
         self._client: Any = None
+        self._filling: set[str] = set()
+        """Builds that are not refreshed by themselves."""
 
     async def open(self) -> None:
         """Make the client; connections are made when they are needed."""
@@ -153,15 +157,18 @@ class ElasticsearchHotels:
             raise BuildMissing(build)
         return {one["_id"]: _loaded(one) for one in answer["docs"] if one.get("found")}
 
-    async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
+    async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
         """See FoldStore; the server refuses a version that is not higher than the stored one."""
+        if filling and build not in self._filling:
+            await self._refresh_every(build, "-1")
+            self._filling.add(build)
         actions = (
             {
                 "_index": self._writes_of(build),
                 "_id": document.key,
                 "version": document.folded,
                 "version_type": "external",
-                "_source": _indexed(document),
+                "_source": indexed(document),
             }
             for document in documents
         )
@@ -172,7 +179,7 @@ class ElasticsearchHotels:
                 actions,
                 max_chunk_bytes=_BULK_BYTES,
                 raise_on_error=False,
-                refresh="wait_for",
+                refresh=False if filling else "wait_for",
                 require_alias=True,
             ):
                 result = item["index"]
@@ -186,6 +193,27 @@ class ElasticsearchHotels:
                     raise ValueError(f"Elasticsearch refuses document {result['_id']} of {build}: {result['error']}")
                 refused.add(result["_id"])
         return frozenset(refused)
+
+    async def filled(self, build: str) -> None:
+        """See FoldStore; what was saved can be found from now on, and soon after it is saved."""
+        self._filling.discard(build)
+        await self._refresh_every(build, _REFRESH)
+        with _answering():
+            await self._client.options(request_timeout=_BULK_PATIENCE_SECONDS).indices.refresh(index=self._named(build))
+
+    @property
+    def fill_size(self) -> int:
+        """See FoldStore. Hotels change over and over, and each time the whole document is indexed anew."""
+        return 10_000
+
+    async def _refresh_every(self, build: str, interval: str) -> None:
+        with _answering():
+            try:
+                await self._client.indices.put_settings(
+                    index=self._named(build), settings={"refresh_interval": interval}
+                )
+            except NotFoundError as error:
+                raise BuildMissing(build) from error
 
     async def search(self, name: str, query: HotelQuery) -> HotelHits:
         """See SearchStore."""
@@ -255,7 +283,8 @@ class ElasticsearchHotels:
         return f"{self._named(build)}.writes"
 
 
-def _indexed(document: FoldedDocument) -> Document:
+def indexed(document: FoldedDocument) -> Document:
+    """``document`` as it is indexed."""
     stored = {"stored": {"body": document.body, "positions": dict(document.positions)}}
     fields = hotels.searched(document.key, document.body)
     if fields is None:

@@ -25,6 +25,7 @@ _POINTERS, _PREPARED = "pointers", "builds"
 _DUPLICATE_KEY = 11000
 _CONNECT_MS = 2_000
 _ANSWER_MS = 10_000
+_INSERTS = 1_000
 _REPLACEMENTS = 1_000
 # FerretDB 1.24 keeps one of its own database connections for each update of a command until the command ends: a few
 # large commands at once take all of them and wait for each other for ever.
@@ -47,6 +48,10 @@ class MongoDocuments:
             serverSelectionTimeoutMS=_CONNECT_MS,
             connectTimeoutMS=_CONNECT_MS,
             socketTimeoutMS=_ANSWER_MS,
+            # What is acknowledged outlives a kill of the server and the election of another primary: a checkpoint that
+            # stands behind it is never set back.
+            w="majority",
+            journal=True,
         )
 
     async def close(self) -> None:
@@ -92,7 +97,7 @@ class MongoDocuments:
             found = await self._collection(build).find({"_id": {"$in": list(keys)}}).batch_size(len(keys)).to_list(None)
         return {one["_id"]: FoldedDocument(one["_id"], one["body"], one["folded"], one["positions"]) for one in found}
 
-    async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
+    async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
         """See FoldStore.
 
         The guard of a replacement is in its filter. Whether each one matched is not told, so when some did not, what
@@ -100,6 +105,11 @@ class MongoDocuments:
         """
         with _answering():
             await self._check_prepared(build)
+            if filling:  # what is there already is found out by inserting it
+                there = await self._insert(build, documents)
+                documents = [document for document in documents if document.key in there]
+            if not documents:
+                return frozenset()
             known = await self._folded([document.key for document in documents], build)
             new = [document for document in documents if document.key not in known]
             higher = [one for one in documents if one.key in known and one.folded > known[one.key]]
@@ -109,6 +119,14 @@ class MongoDocuments:
             for first in range(0, len(higher), at_once):
                 refused |= await self._replace(build, higher[first : first + at_once])
         return frozenset(refused)
+
+    async def filled(self, build: str) -> None:
+        """See FoldStore: it was so all the time."""
+
+    @property
+    def fill_size(self) -> int:
+        """See FoldStore. Large, so that hardly a document is replaced: FerretDB takes 10 ms for each that is."""
+        return 20_000
 
     async def get(self, name: str, key: str) -> Document | None:
         """See DocumentStore."""
@@ -173,14 +191,17 @@ class MongoDocuments:
         """Insert; the keys that another writer inserted first."""
         if not documents:
             return set()
-        try:
-            await self._collection(build).insert_many([_stored(one) for one in documents], ordered=False)
-        except BulkWriteError as error:
-            failures = error.details["writeErrors"]
-            if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
-                raise
-            return {documents[failure["index"]].key for failure in failures}
-        return set()
+        there = set[str]()
+        for first in range(0, len(documents), _INSERTS):
+            part = documents[first : first + _INSERTS]
+            try:
+                await self._collection(build).insert_many([stored(one) for one in part], ordered=False)
+            except BulkWriteError as error:
+                failures = error.details["writeErrors"]
+                if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
+                    raise
+                there |= {part[failure["index"]].key for failure in failures}
+        return there
 
     async def _replacements_at_once(self) -> int:
         if not self._replacements:
@@ -191,7 +212,7 @@ class MongoDocuments:
     async def _replace(self, build: str, documents: Sequence[FoldedDocument]) -> set[str]:
         """Replace what is lower; the keys that another writer has overtaken."""
         result = await self._collection(build).bulk_write(
-            [ReplaceOne({"_id": one.key, "folded": {"$lt": one.folded}}, _stored(one)) for one in documents],
+            [ReplaceOne({"_id": one.key, "folded": {"$lt": one.folded}}, stored(one)) for one in documents],
             ordered=False,
         )
         return await self._overtaken(build, documents) if result.matched_count < len(documents) else set()
@@ -201,7 +222,8 @@ class MongoDocuments:
         return {one.key for one in written if stored.get(one.key) != one}
 
 
-def _stored(document: FoldedDocument) -> Document:
+def stored(document: FoldedDocument) -> Document:
+    """``document`` as it is kept."""
     return {
         "_id": document.key,
         "folded": document.folded,

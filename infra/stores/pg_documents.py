@@ -13,10 +13,13 @@ from typing import Any, TypeVar
 import asyncpg
 import orjson
 
+from commands.turns import in_turns
 from infra.stores.cursors import seal, unseal
 from projections.ports import BuildMissing, Document, FoldedDocument, Page, StoreUnavailable, Where
 
 T = TypeVar("T")
+_Row = tuple[str, int, str, str | None]
+"""Key, folded, positions and body (both as JSON) of a document."""
 _POINTERS = "pointers"
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """The escape of NUL in JSON, not preceded by a backslash that is itself escaped."""
@@ -40,12 +43,8 @@ class PostgresDocuments:
 
     async def open(self) -> None:
         """Create what is missing; processes that start together wait for each other."""
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", self._schema)
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self._schema)}")
-            await connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {self._table(_POINTERS)} (name text PRIMARY KEY, build text NOT NULL)"
-            )
+        async with self._changing():
+            pass
 
     async def close(self) -> None:
         """Nothing of its own to close: the pool is the caller's."""
@@ -56,8 +55,7 @@ class PostgresDocuments:
 
     async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
         """See FoldStore; each index ends with the key, which is what lists are ordered by last."""
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", self._schema)
+        async with self._changing() as connection:
             await connection.execute(
                 f'CREATE TABLE IF NOT EXISTS {self._table(build)} (key text COLLATE "C" PRIMARY KEY, '
                 "folded bigint NOT NULL, positions jsonb NOT NULL, body jsonb)"
@@ -79,12 +77,15 @@ class PostgresDocuments:
     async def pointed(self, name: str) -> str | None:
         """See Builds."""
         query = f"SELECT build FROM {self._table(_POINTERS)} WHERE name = $1"  # noqa: S608 - names are quoted
-        rows = await self._fetch(query, name)
+        try:
+            rows = await self._fetch(query, name)
+        except asyncpg.UndefinedTableError:
+            return None  # everything was dropped: ``prepare`` begins anew
         return rows[0]["build"] if rows else None
 
     async def drop(self, build: str) -> None:
         """See Builds."""
-        async with self._connection() as connection, connection.transaction():
+        async with self._changing() as connection:
             pointers = self._table(_POINTERS)
             await connection.execute(f"DELETE FROM {pointers} WHERE build = $1", build)  # noqa: S608 - names are quoted
             await connection.execute(f"DROP TABLE IF EXISTS {self._table(build)}")
@@ -102,23 +103,49 @@ class PostgresDocuments:
             for row in rows
         }
 
-    async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
+    async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
         """See FoldStore. One statement; in order of key, so that two writers never wait for each other in a circle."""
         ordered = sorted(documents, key=lambda document: document.key)
-        rows = await self._fetch_of(
-            build,
+        rows = await in_turns(ordered, _row)
+        saved = await (self._copied(build, rows) if filling else self._inserted(build, rows))
+        return frozenset(document.key for document in documents) - saved
+
+    async def filled(self, build: str) -> None:
+        """See FoldStore: it was so all the time."""
+
+    @property
+    def fill_size(self) -> int:
+        """See FoldStore. While a transaction has written and is open, readers of every log on the server wait."""
+        return 1_000
+
+    async def _inserted(self, build: str, rows: Sequence[_Row]) -> frozenset[str]:
+        columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+        new = "unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS new (key, folded, positions, body)"
+        found = await self._fetch_of(build, self._upsert(build, new), *(list(column) for column in columns))
+        return frozenset(row["key"] for row in found)
+
+    async def _copied(self, build: str, rows: Sequence[_Row]) -> frozenset[str]:
+        """As ``_inserted``; the driver takes a tenth of the time for COPY that it takes for arrays."""
+        try:
+            async with self._connection() as connection, connection.transaction():
+                await connection.execute(
+                    "CREATE TEMP TABLE filling (key text, folded bigint, positions jsonb, body jsonb) ON COMMIT DROP"
+                )
+                await connection.copy_records_to_table("filling", records=rows, timeout=_BULK_PATIENCE_SECONDS)
+                upsert = self._upsert(build, "filling")
+                found = await connection.fetch(upsert, timeout=_BULK_PATIENCE_SECONDS)
+        except asyncpg.UndefinedTableError as error:
+            raise BuildMissing(build) from error
+        return frozenset(row["key"] for row in found)
+
+    def _upsert(self, build: str, new: str) -> str:
+        return (
             f"INSERT INTO {self._table(build)} AS stored (key, folded, positions, body) "  # noqa: S608 - names are quoted
-            "SELECT key, folded, positions::jsonb, body::jsonb "
-            "FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS new (key, folded, positions, body) "
+            f"SELECT key, folded, positions::jsonb, body::jsonb FROM {new} "
             "ON CONFLICT (key) DO UPDATE "
             "SET folded = excluded.folded, positions = excluded.positions, body = excluded.body "
-            "WHERE stored.folded < excluded.folded RETURNING key",
-            [document.key for document in ordered],
-            [document.folded for document in ordered],
-            [orjson.dumps(dict(document.positions)).decode() for document in ordered],
-            [None if document.body is None else _json(document.body) for document in ordered],
+            "WHERE stored.folded < excluded.folded RETURNING key"
         )
-        return frozenset(document.key for document in documents) - {row["key"] for row in rows}
 
     async def get(self, name: str, key: str) -> Document | None:
         """See DocumentStore."""
@@ -172,6 +199,17 @@ class PostgresDocuments:
         except _AWAY as error:
             raise StoreUnavailable(f"PostgreSQL does not answer: {type(error).__name__} {error}") from error
 
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[Any]:
+        """A transaction that has what all builds need, and excludes others like it."""
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", self._schema)
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self._schema)}")
+            await connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {self._table(_POINTERS)} (name text PRIMARY KEY, build text NOT NULL)"
+            )
+            yield connection
+
     async def _fetch(self, query: str, *values: Any, patience: float = _PATIENCE_SECONDS) -> list[Any]:
         async with self._connection() as connection:
             rows: list[Any] = await connection.fetch(query, *values, timeout=patience)
@@ -196,9 +234,14 @@ class PostgresDocuments:
             except asyncpg.UndefinedTableError:
                 live = await self.pointed(name)
                 if live == build:
-                    raise
+                    raise BuildMissing(build) from None
                 build = live
         return None
+
+
+def _row(document: FoldedDocument) -> _Row:
+    positions = orjson.dumps(dict(document.positions)).decode()
+    return document.key, document.folded, positions, None if document.body is None else _json(document.body)
 
 
 def _quoted(name: str) -> str:
@@ -231,7 +274,8 @@ def _tests(where: Sequence[Where]) -> tuple[list[str], list[Any]]:
 
 def _json(value: Any) -> str:
     """JSON that JSONB can keep: it refuses NUL, which is shown as what it is, a character that cannot be shown."""
-    return _NUL.sub(r"\1\\ufffd", orjson.dumps(value).decode())
+    text = orjson.dumps(value).decode()
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def _read(body: str | None) -> Document | None:

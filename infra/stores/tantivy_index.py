@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import tantivy
@@ -20,8 +20,9 @@ from infra.stores import hotels
 from infra.stores.cursors import Scalar
 from projections.ports import Document, FoldedDocument, HotelQuery, StoreUnavailable
 
-_WRITER_BYTES = 15_000_000
-_WORDS = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.lowercase()).filter(Filter.ascii_fold()).build()
+_WRITER_BYTES = 50_000_000
+WORDS = TextAnalyzerBuilder(Tokenizer.simple()).filter(Filter.lowercase()).filter(Filter.ascii_fold()).build()
+"""How texts become words: every index has to be told when it is opened."""
 _TEXTS = ("name", "city_words", "description")
 _FIELD_OF = {"name": "name", "city": "city_words", "description": "description"}
 _TERMS = ("city", "city_folded", "amenities", "name_order", "sold_out", "open_nights")
@@ -48,6 +49,14 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
+class Entry(NamedTuple):
+    """What is written for one document."""
+
+    key: str
+    folded: int
+    content: tantivy.Document
+
+
 class HotelIndex:
     """The index in ``directory``. Any process may read it; the first that writes keeps the right to until ``close``."""
 
@@ -56,7 +65,7 @@ class HotelIndex:
         self._schema = _schema()
         self._index = tantivy.Index(self._schema, str(directory))
         self._index.config_reader("manual")
-        self._index.register_tokenizer("words", _WORDS)
+        self._index.register_tokenizer("words", WORDS)
         self._writing = threading.Lock()
         self._writer: tantivy.IndexWriter | None = None
         self._folded: dict[str, int] = {}
@@ -76,29 +85,28 @@ class HotelIndex:
         found = [_read(searcher.doc(address)) for _, address in searcher.search(query, limit=len(keys) or 1).hits]
         return {document.key: document for document in found}
 
-    def save(self, documents: Sequence[FoldedDocument]) -> frozenset[str]:
+    def save(self, entries: Sequence[Entry]) -> frozenset[str]:
         """Write what is newer than stored, durably and as one; the keys of the rest.
 
         Raises StoreUnavailable, FileNotFoundError.
         """
-        entries = {document.key: (document.folded, self._entry(document)) for document in documents}
+        newest = {entry.key: entry for entry in entries}
         self._directory.stat()
         with self._writing:
             try:
                 writer = self._writer or self._start_writing()
-                accepted = {
-                    key: entry for key, (folded, entry) in entries.items() if folded > self._folded.get(key, -1)
-                }
-                for key, entry in accepted.items():
-                    writer.delete_documents_by_term("key", key)
-                    writer.add_document(entry)
+                accepted = [entry for entry in newest.values() if entry.folded > self._folded.get(entry.key, -1)]
+                for entry in accepted:
+                    if entry.key in self._folded:
+                        writer.delete_documents_by_term("key", entry.key)
+                    writer.add_document(entry.content)
                 if accepted:
                     writer.commit()
             except (OSError, ValueError) as error:
                 self._writer = None
                 raise StoreUnavailable(f"the search index in {self._directory} cannot be written: {error}") from error
-            self._folded.update({key: entries[key][0] for key in accepted})
-        return frozenset(entries.keys() - accepted.keys())
+            self._folded.update({entry.key: entry.folded for entry in accepted})
+        return frozenset(newest) - {entry.key for entry in accepted}
 
     def search(
         self, query: HotelQuery, after: Sequence[Scalar] | None
@@ -116,7 +124,7 @@ class HotelIndex:
 
     def suggestions(self, prefix: str, limit: int) -> tuple[list[str], list[str]]:
         """Cities and names of which each word of ``prefix`` begins a word, typos allowed."""
-        wanted = _WORDS.analyze(prefix)[: hotels.MAX_WORDS]
+        wanted = WORDS.analyze(prefix)[: hotels.MAX_WORDS]
         if not wanted:
             return [], []
         searcher = self._searcher()
@@ -141,28 +149,6 @@ class HotelIndex:
         folded = searcher.fast_field_values("folded", [address for _, address in hits])
         self._folded = {key: int(count or 0) for (key, _), count in zip(hits, folded, strict=True)}
         return self._writer
-
-    def _entry(self, document: FoldedDocument) -> tantivy.Document:
-        stored = {"key": document.key, "folded": document.folded, "positions": dict(document.positions)}
-        entry = tantivy.Document()
-        entry.add_text("key", document.key)
-        entry.add_unsigned("folded", document.folded)
-        entry.add_bytes("stored", orjson.dumps(stored | {"body": document.body}))
-        fields = hotels.searched(document.key, document.body)
-        if fields is None:
-            return entry
-        entry.add_unsigned("listed", 1)
-        entry.add_unsigned("number", int.from_bytes(blake2b(document.key.encode(), digest_size=6).digest()))
-        entry.add_unsigned("open_by_default", int(fields["open_by_default"]))
-        for name in (*_TEXTS, *_TERMS):
-            for text in fields[name] if isinstance(fields[name], list) else [fields[name]]:
-                entry.add_text(name, text)
-        for name in _INTEGERS:
-            entry.add_integer(name, fields[name])
-        for name in _FLOATS:
-            if name in fields:
-                entry.add_float(name, fields[name])
-        return entry
 
     def _ranked(self, searcher: tantivy.Searcher, matching: Query, query: HotelQuery) -> tuple[list[Ranked], bool]:
         """Matching hotels with their place in the order (ascending), and whether all of ``matching`` are among them."""
@@ -249,7 +235,7 @@ class HotelIndex:
         return Query.boolean_query(clauses)
 
     def _text(self, text: str) -> Query:
-        wanted = _WORDS.analyze(text)[: hotels.MAX_WORDS]
+        wanted = WORDS.analyze(text)[: hotels.MAX_WORDS]
         if not wanted:
             return Query.empty_query()
         return Query.boolean_query(
@@ -282,6 +268,30 @@ class HotelIndex:
     def _range(self, field: str, lowest: float | None, highest: float | None) -> Query:
         lower, upper = (None if bound is None else float(bound) for bound in (lowest, highest))
         return Query.range_query(self._schema, field, FieldType.Float, lower, upper)
+
+
+def entry_of(document: FoldedDocument) -> Entry:
+    """``document`` as the index keeps it."""
+    stored = {"key": document.key, "folded": document.folded, "positions": dict(document.positions)}
+    entry = tantivy.Document()
+    entry.add_text("key", document.key)
+    entry.add_unsigned("folded", document.folded)
+    entry.add_bytes("stored", orjson.dumps(stored | {"body": document.body}))
+    fields = hotels.searched(document.key, document.body)
+    if fields is None:
+        return Entry(document.key, document.folded, entry)
+    entry.add_unsigned("listed", 1)
+    entry.add_unsigned("number", int.from_bytes(blake2b(document.key.encode(), digest_size=6).digest()))
+    entry.add_unsigned("open_by_default", int(fields["open_by_default"]))
+    for name in (*_TEXTS, *_TERMS):
+        for text in fields[name] if isinstance(fields[name], list) else [fields[name]]:
+            entry.add_text(name, text)
+    for name in _INTEGERS:
+        entry.add_integer(name, fields[name])
+    for name in _FLOATS:
+        if name in fields:
+            entry.add_float(name, fields[name])
+    return Entry(document.key, document.folded, entry)
 
 
 def _read(entry: tantivy.Document) -> FoldedDocument:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from commands.turns import in_turns
 from domain.shared.errors import InvalidCommand
 from infra.stores import hotels
 from infra.stores.cursors import seal, unseal
-from infra.stores.tantivy_index import HotelIndex
+from infra.stores.tantivy_index import HotelIndex, entry_of
 from projections.ports import BuildMissing, FoldedDocument, HotelHits, HotelQuery, StoreUnavailable
 
 T = TypeVar("T")
@@ -68,9 +69,20 @@ class TantivyHotels:
         """See FoldStore."""
         return await asyncio.to_thread(self._of, build, lambda index: index.load(keys))
 
-    async def save(self, build: str, documents: Sequence[FoldedDocument]) -> frozenset[str]:
+    async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
         """See FoldStore; on return the documents are on disk and can be found."""
-        return await asyncio.to_thread(self._of, build, lambda index: index.save(documents))
+        del filling
+        # In turns here, because a thread that is busy in Python keeps all others waiting for milliseconds.
+        entries = await in_turns(documents, entry_of)
+        return await asyncio.to_thread(self._of, build, lambda index: index.save(entries))
+
+    async def filled(self, build: str) -> None:
+        """See FoldStore: it was so all the time."""
+
+    @property
+    def fill_size(self) -> int:
+        """See FoldStore. Hotels change over and over, and each time the whole document is indexed anew."""
+        return 10_000
 
     async def search(self, name: str, query: HotelQuery) -> HotelHits:
         """See SearchStore."""

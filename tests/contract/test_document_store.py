@@ -104,9 +104,27 @@ async def test_a_deleted_document_is_gone_but_still_guards(place: Place) -> None
     assert await place.store.get(place.name, "a") == {"key": "a"}
 
 
-async def test_two_thousand_documents_are_one_call(place: Place) -> None:
+async def test_what_fills_a_build_is_guarded_like_every_write(place: Place) -> None:
+    """Whether or not a document is there already: an earlier try may have written it."""
+    await place.store.save(place.build, [document("a", 2, {"v": "there"}), document("b", 2, {"v": "there"})])
+    filling = [document("a", 2, {"v": "late"}), document("b", 3, {"v": "\\u0000 \u0000"}), document("c", 1, None)]
+    assert await place.store.save(place.build, filling, filling=True) == {"a"}
+    await place.store.filled(place.build)
+    stored = await place.store.load(place.build, ["a", "b", "c"])
+    assert {key: one.folded for key, one in stored.items()} == {"a": 2, "b": 3, "c": 1}
+    assert await place.store.get(place.name, "a") == {"v": "there"}
+    assert str((await place.store.get(place.name, "b") or {})["v"]).startswith("\\u0000 ")
+    assert await place.store.save(place.build, [], filling=True) == frozenset()
+    await place.store.drop(place.build)
+    with pytest.raises(BuildMissing, match=place.build):
+        await place.store.save(place.build, [document("d", 1, {})], filling=True)
+
+
+@pytest.mark.parametrize("filling", [False, True])
+async def test_two_thousand_documents_are_one_call(place: Place, filling: bool) -> None:
     many = [document(f"k{number:04}", 1, {"key": number}) for number in range(2000)]
-    assert await place.store.save(place.build, many) == frozenset()
+    assert await place.store.save(place.build, many, filling=filling) == frozenset()
+    await place.store.filled(place.build)
     assert await place.store.count(place.name, ()) == 2000
     assert len(await place.store.load(place.build, [one.key for one in many])) == 2000
     assert await place.store.save(place.build, many) == {one.key for one in many}

@@ -13,8 +13,8 @@ import pytest
 from commands.ports import (
     Commit,
     DeadLetter,
-    DueTimer,
     DeadLetters,
+    DueTimer,
     EventStore,
     Idempotency,
     Position,

@@ -74,6 +74,23 @@ async def test_of_many_writers_at_once_the_newest_stays(place: Place) -> None:
     assert await found(place, text="Version 7") == ["a"]
 
 
+async def test_what_fills_a_build_is_guarded_and_found_when_it_is_full(place: Place) -> None:
+    await place.store.save(place.build, [document(hotel("a", "There"), 2)])
+    filling = [document(hotel("a", "Late"), 2), document(hotel("b", "New")), document(hotel("c", "Newer"))]
+    assert await place.store.save(place.build, filling, filling=True) == {"a"}
+    assert await place.store.save(place.build, [document(hotel("c", "Newest"), 2)], filling=True) == frozenset()
+    await place.store.filled(place.build)
+    assert sorted(await found(place)) == ["a", "b", "c"]
+    assert await found(place, text="Newest") == ["c"]
+    assert await found(place, text="Late") == []
+    # Small writes can be found at once from here on, as if the build had never been filled.
+    await filled(place, hotel("d", "Live"))
+    assert await found(place, text="Live") == ["d"]
+    await place.store.drop(place.build)
+    with pytest.raises(BuildMissing, match=place.build):
+        await place.store.save(place.build, [document(hotel("e", "Lost"))], filling=True)
+
+
 async def test_a_deleted_hotel_is_gone_but_still_guards(place: Place) -> None:
     await filled(place, hotel("a", "Adlon"))
     assert await place.store.save(place.build, [FoldedDocument("a", None, 2, {"hotels": "8.1"})]) == frozenset()

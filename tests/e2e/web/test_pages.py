@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.running import RunningPlatform
-from tests.e2e.stories import FIRST_NIGHT, book, offer, open_hotel, registered, stay, until
+from tests.e2e.stories import FIRST_NIGHT, PASSWORD, book, offer, open_hotel, registered, stay, until
 from tests.e2e.web.browsing import choose_offer, chromium, guest_page, pay, register
 
 pytestmark = pytest.mark.xdist_group("e2e-embedded")
@@ -61,6 +61,24 @@ async def test_a_guest_searches_books_and_cancels(page: Page, embedded_platform:
     await expect(page.get_by_text("€200.00 go back to you.")).to_be_visible()
     await page.get_by_role("link", name="← My bookings").click()
     await expect(page.locator(".booking-card", has_text=hotel["name"])).to_contain_text("€200.00")
+
+
+async def test_a_guest_deletes_the_account(page: Page, embedded_platform: RunningPlatform) -> None:
+    hotel = await hotel_of(embedded_platform)
+    await register(page)
+    await choose_offer(page, hotel)
+    await pay(page, "Card that works")
+    await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+    await page.get_by_role("link", name="My account").click()
+    await page.get_by_role("link", name="Delete my account").click()
+    await expect(page.get_by_role("heading", name="You have 1 stay to come")).to_be_visible()
+    await page.get_by_label("Your password").fill("not the password")
+    await page.get_by_role("button", name="Delete my account for good").click()
+    await expect(page.get_by_text("The password is wrong.")).to_be_visible()
+    await page.get_by_label("Your password").fill(PASSWORD)
+    await page.get_by_role("button", name="Delete my account for good").click()
+    await expect(page.get_by_role("heading", name="Your account is deleted")).to_be_visible()
+    await expect(page.get_by_role("link", name="Log in")).to_be_visible()
 
 
 async def test_three_d_secure_is_approved(page: Page, embedded_platform: RunningPlatform) -> None:
@@ -157,7 +175,8 @@ async def test_every_page_fits_a_phone_and_a_screen_reader(page: Page, embedded_
     await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
     query = urlencode({name: str(value) for name, value in stay().items()})
     hotel_page = f"/hotels/{hotel['hotel_id']}?{query}"
-    for address in (page.url, "/", f"/?q={hotel['city']}", hotel_page, booking_form, "/bookings", "/nowhere"):
+    mine = ("/bookings", "/account", "/account/deletion")
+    for address in (page.url, "/", f"/?q={hotel['city']}", hotel_page, booking_form, *mine, "/nowhere"):
         await page.goto(address)
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], address

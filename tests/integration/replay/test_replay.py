@@ -240,7 +240,6 @@ async def test_what_a_store_has_lost_is_built_anew(at: Place) -> None:
     async with process(at, Totals(), Praises()):
         await first_builds(at)
         await at.pool.execute("DROP SCHEMA documents_totals CASCADE")
-        await at.stores["totals"].open()
         await until(lambda: has_states(at, {"totals_2": "live"}))
         await at.go_on()
         await all_total(at, more=1)

@@ -26,7 +26,7 @@ SEEN = Seen(
         FeedStatus("hotel_pages_3", "paused", {}, 12, 3.5, "paused by user:1 at noon: a look"),
         FeedStatus("sagas", "running", {}, 0, 0.0, None),
     ),
-    relays={"bookings": (4, 1.5)},
+    relays={"bookings": (4, 1.5), "payments": (7, 20.0)},
     queues={"commands.payments": QueueDepth(5, 0), "commands.payments.retry.1000": QueueDepth(1, None)},
     letters={"hotel_pages_3": 2},
     sagas=Sagas({"running": 3, "stuck": 1, "quarantined": 0, "finished": 9}, {"running": 70.0}),
@@ -106,6 +106,8 @@ def test_what_is_wrong_is_degraded_and_says_what_to_do() -> None:
     assert "a look" in parts["feed hotel_pages_3"].detail
     assert parts["feed sagas"].state == "up"
     assert parts["dead letters of hotel_pages_3"].state == "degraded"
+    assert parts["relay payments"].state == "degraded"
+    assert "relay bookings" not in parts
     assert parts["sagas stuck"].detail.startswith("1;")
     assert "sagas quarantined" not in parts
     assert "pid 77" in parts["readers of the log"].detail
