@@ -1,0 +1,131 @@
+"""What guests notice of a replay: latencies of a steady load of reads over HTTP, without one and during one.
+
+The platform is the embedded default: everything in one process of ``nightledger serve``, the replay included. Requests
+are sent when they are due, whether earlier ones were answered or not, and are timed from then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from commands.ports import Checkpoint, Commit, Metadata
+from infra.clock import SystemClock
+from infra.embedded.postgres import EmbeddedPostgres
+from infra.eventstore.pool import create_pool
+from infra.eventstore.store import PostgresEventStore
+from infra.messaging.parking import consumer_of
+from sagas.runtime import SagaRuntime
+from tests.benchmarks import books
+from tests.benchmarks.reporting import Result, latencies
+from tests.e2e.running import RunningPlatform, ok
+from tests.e2e.stories import until
+
+HOTELS = 500
+BOOKINGS = 10_000
+SECONDS = 10.0
+PER_SECOND = 60
+_SEED = 11
+_PATIENCE_SECONDS = 300.0
+_NIGHTS = {"from": "2026-06-01", "to": "2026-06-08"}
+
+
+async def results(folder: Path) -> list[Result]:
+    """Reads without a replay, then during replays of all read models."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    with EmbeddedPostgres(data / "postgres") as server:
+        async with await create_pool(server.url) as pool:
+            await books.store(pool, books.busy_years(HOTELS, BOOKINGS))
+            await _settle(pool)
+    platform = RunningPlatform(data)
+    platform.arguments = ("--demo",)
+    with platform:
+        async with await platform.login("operator") as operator:
+            await _first_builds(operator)
+            quiet = await _load(operator)
+            before = await _builds(operator)
+            async with asyncio.TaskGroup() as group:
+                replaying = group.create_task(_replay_again_and_again(operator))
+                busy = await _load(operator)
+                replaying.cancel()
+            replayed = await _builds(operator) - before
+    how = f"{PER_SECOND} requests a second, {SECONDS:.0f} s, one process"
+    baseline: Result = {"name": "baseline: reads, no replay", "how": how, **latencies(quiet)}
+    during: Result = {"name": "reads while all is replayed", "how": how, **latencies(busy)}
+    during["note"] = f"p99 {during['p99_ms'] / baseline['p99_ms']:.2f} times; {replayed} builds swapped in meanwhile"
+    return [baseline, during]
+
+
+async def _settle(pool: asyncpg.Pool) -> None:
+    """Let the sagas and the services that they command have seen what the log says: it is all over."""
+    heads = {context: await PostgresEventStore(pool, context).head() for context in books.CONTEXTS}
+    metadata = Metadata(correlation_id=UUID(int=1), actor="bench", at=SystemClock().now())
+    feeds = {"bookings": [SagaRuntime.name, consumer_of("bookings")]}
+    for home in ("inventory", "bookings", "payments"):
+        names = feeds.get(home, [consumer_of(home)])
+        checkpoints = tuple(Checkpoint(name, context, head) for name in names for context, head in heads.items())
+        async with PostgresEventStore(pool, home) as store:
+            await store.commit(Commit(metadata, checkpoints=checkpoints))
+
+
+async def _load(client: httpx.AsyncClient) -> list[float]:
+    """Send reads when they are due; seconds from then to each answer. Fails if one is not what it must be."""
+    chance = random.Random(_SEED)
+    hotels, bookings = books.hotel_ids(HOTELS), books.booking_ids(BOOKINGS)
+    seconds: list[float] = []
+
+    async def read(due: float) -> None:
+        hotel_id, booking_id = str(chance.choice(hotels)), str(chance.choice(bookings))
+        path, parameters, field, expected = chance.choice(
+            (
+                (f"/v1/hotels/{hotel_id}", {}, "hotel_id", hotel_id),
+                ("/v1/hotels", {"q": "quiet lisbn"}, "total", None),
+                (f"/v1/hotels/{hotel_id}/availability", _NIGHTS, "items", None),
+                (f"/v1/bookings/{booking_id}", {}, "booking_id", booking_id),
+            )
+        )
+        found: Any = ok(await client.get(path, params=parameters))[field]
+        assert found if expected is None else found == expected, (path, found)
+        seconds.append(time.perf_counter() - due)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(SECONDS * PER_SECOND)):
+            due = began + number / PER_SECOND
+            await asyncio.sleep(due - time.perf_counter())
+            group.create_task(read(due))
+    return seconds
+
+
+async def _first_builds(operator: httpx.AsyncClient) -> None:
+    """Return when every read model has been built from the log."""
+
+    async def live() -> bool:
+        found = ok(await operator.get("/v1/ops/projections"))["items"]
+        return all(each["state"] == "live" for each in found) and await _nothing_under_way(operator)
+
+    await until(live, seconds=_PATIENCE_SECONDS)
+
+
+async def _builds(operator: httpx.AsyncClient) -> int:
+    """How many builds there have been; they are numbered."""
+    found = ok(await operator.get("/v1/ops/projections"))["items"]
+    return sum(int(each["build"].rpartition("_")[2]) for each in found)
+
+
+async def _replay_again_and_again(operator: httpx.AsyncClient) -> None:
+    while True:
+        ok(await operator.post("/v1/ops/replays", json={}), 202)
+        await until(lambda: _nothing_under_way(operator), seconds=_PATIENCE_SECONDS)
+
+
+async def _nothing_under_way(operator: httpx.AsyncClient) -> bool:
+    return not ok(await operator.get("/v1/ops/replays"))["items"]
