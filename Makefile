@@ -32,7 +32,7 @@ format: .venv/.made-dev  ## bring the sources into shape
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
 	@$(BIN)/ruff format $(SOURCES)
 
-bench: .venv/.made-dev  ## measure against baselines; a table, and build/benchmarks.json
+bench: servers  ## measure against baselines; a table, and build/benchmarks.json
 	@$(BIN)/python -m tests.benchmarks
 
 servers: .venv/.made-dev  ## install what the real servers need (apt, Maven, Go); once

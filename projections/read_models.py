@@ -21,6 +21,8 @@ from projections.replay import Replay
 from projections.writers import ProjectionWriter
 
 WATCH_SECONDS = 0.5
+GATHER_SECONDS = 0.1
+"""An order for several read models is put on record one by one: when one is found, the others follow at once."""
 
 T = TypeVar("T")
 
@@ -98,8 +100,16 @@ class ReadModels:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _look(self) -> None:
+        if await self._everything_to_do():
+            await self._wait(GATHER_SECONDS)
+            self._begin(await self._everything_to_do())
+
+    async def _everything_to_do(self) -> list[_Task]:
         found = [await self._available(writer, self._to_do(writer, replay)) for writer, replay in self._models]
-        tasks = [task for some in found for task in some or ()]
+        return [task for some in found for task in some or ()]
+
+    def _begin(self, tasks: Sequence[_Task]) -> None:
+        """Carry out ``tasks``, those that read the log in one pass."""
         one_pass = LogPass(self._logs, [build.name for _, build in tasks if build.state == "building"])
         for replay, build in tasks:
             work = asyncio.create_task(replay.make_live(build, one_pass), name=f"replay {build.name}")

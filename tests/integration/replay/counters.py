@@ -189,7 +189,7 @@ async def process(at: Place, *projections: DocumentProjection) -> AsyncIterator[
         feeds=feeds,
         clock=clock,
         new_id=uuid4,
-        wait=lambda seconds: asyncio.sleep(seconds / 20),
+        wait=lambda seconds: asyncio.sleep(seconds / 5),
     )
     await read_models.open()
     watching = asyncio.create_task(read_models.watch())
