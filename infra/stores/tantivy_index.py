@@ -7,7 +7,8 @@ index's columns, which for some thousands of hotels takes milliseconds. Only the
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,10 +62,12 @@ class HotelIndex:
     """The index in ``directory``. Any process may read it; the first that writes keeps the right to until ``close``."""
 
     def __init__(self, directory: Path) -> None:
+        """Raises FileNotFoundError."""
         self._directory = directory
         self._schema = _schema()
-        self._index = tantivy.Index(self._schema, str(directory))
-        self._index.config_reader("manual")
+        with _there(directory):
+            self._index = tantivy.Index(self._schema, str(directory))
+            self._index.config_reader("manual")
         self._index.register_tokenizer("words", WORDS)
         self._writing = threading.Lock()
         self._writer: tantivy.IndexWriter | None = None
@@ -135,10 +138,11 @@ class HotelIndex:
         return [bucket["key"] for bucket in buckets], names
 
     def _searcher(self) -> tantivy.Searcher:
-        """A view of the last commit, whichever process made it."""
+        """A view of the last commit, whichever process made it. Raises FileNotFoundError once the build is dropped."""
         stat = (self._directory / "meta.json").stat()
         if self._seen != (seen := (stat.st_mtime_ns, stat.st_ino)):
-            self._index.reload()
+            with _there(self._directory):
+                self._index.reload()
             self._seen = seen
         return self._index.searcher()
 
@@ -292,6 +296,16 @@ def entry_of(document: FoldedDocument) -> Entry:
         if name in fields:
             entry.add_float(name, fields[name])
     return Entry(document.key, document.folded, entry)
+
+
+@contextmanager
+def _there(directory: Path) -> Iterator[None]:
+    """The engine says ValueError to everything. Raises FileNotFoundError if that is because ``directory`` is gone."""
+    try:
+        yield
+    except ValueError:
+        directory.stat()
+        raise
 
 
 def _read(entry: tantivy.Document) -> FoldedDocument:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,8 @@ from projections.ports import BuildMissing, FoldedDocument, HotelHits, HotelQuer
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_GOING = ".going."
+"""Begins the directory of a build that is being deleted."""
 
 
 class TantivyHotels:
@@ -96,6 +99,8 @@ class TantivyHotels:
     def _make_directories(self) -> None:
         self._builds.mkdir(parents=True, exist_ok=True)
         self._live.mkdir(exist_ok=True)
+        for going in self._builds.glob(f"{_GOING}*"):  # of a process that was killed meanwhile
+            shutil.rmtree(going, ignore_errors=True)
 
     def _prepare(self, build: str) -> None:
         (self._builds / _checked(build)).mkdir(exist_ok=True)
@@ -154,7 +159,11 @@ class TantivyHotels:
         index = self._indexes.pop(build, None)
         if index is not None:
             index.close()
-        shutil.rmtree(self._builds / _checked(build), ignore_errors=True)
+        # Renamed first, because a reader who opens what is half deleted would begin an index of its own in there.
+        going = self._builds / f"{_GOING}{_checked(build)}"
+        with suppress(FileNotFoundError):
+            (self._builds / build).rename(going)
+        shutil.rmtree(going, ignore_errors=True)
 
     def _search(self, name: str, query: HotelQuery) -> HotelHits:
         scope = hotels.scope_of(name, query)

@@ -175,6 +175,28 @@ async def test_a_reader_never_misses_a_hotel_while_builds_are_swapped_and_droppe
     assert seen == {(1, ("Adlon",))}
 
 
+async def test_readers_in_two_processes_find_a_whole_index_or_its_successor(tmp_path: Path) -> None:
+    """Of the embedded store: a directory is deleted file by file, and who opens it meanwhile must not see a part."""
+    writing, reading = TantivyHotels(tmp_path), TantivyHotels(tmp_path)
+    for store in (writing, reading):
+        await store.open()
+    await writing.prepare("search_1")
+    await writing.point("search", "search_1")
+    place = Place(writing, "search_1", "search", None)
+    await filled(place, hotel("a", "Adlon"))
+    swapping = asyncio.create_task(_swap_many_times(place, 60))
+    seen: set[int] = set()
+
+    async def read(store: TantivyHotels) -> None:
+        while not swapping.done():
+            seen.add((await store.search("search", HotelQuery(text="adlon"))).total)
+
+    await asyncio.gather(read(writing), read(writing), read(reading), read(reading))
+    assert seen == {1}
+    assert [directory.name for directory in (tmp_path / "builds").iterdir()] == [await swapping]
+    await writing.close()
+
+
 async def _swap_many_times(place: Place, times: int) -> str:
     live = place.build
     for number in range(2, 2 + times):
