@@ -195,6 +195,10 @@ class Auditor:
                 bookings.judge_stuck(saga_id, saga)
 
     async def _judge_model(self, model: ReadModelAudit) -> None:
+        registry = self._audited.builds[model.projection.service]
+        if not await self._logs.built(model.projection, registry):
+            model.findings.skipped = "it is still being built; try again when it is there"
+            return
         try:
             await model.judge(self._logs)
         except (StoreUnavailable, ServiceUnavailable) as error:

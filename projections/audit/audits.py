@@ -14,7 +14,7 @@ import structlog
 from commands.ports import Clock, Metadata, NewId
 from projections.audit.auditor import Progress
 from projections.audit.records import Audit, AuditRecords, AuditRequest, Check
-from projections.builds import ReplayRunning
+from projections.builds import Build, ReplayRunning
 from projections.projection import Projection
 from projections.replay_orders import ReplayOrders
 
@@ -129,14 +129,14 @@ class Audits:
         try:
             while not (await asyncio.wait({work}, timeout=SIGN_OF_LIFE_SECONDS))[0]:
                 await self._keep(so_far())
-            checks = work.result()
-            replays = await self._repair(checks) if audit.request.fix else {}
+            audit = so_far(checks=tuple(work.result()))
+            replays = await self._repair(audit.checks) if audit.request.fix else {}
         except BaseException:
-            self._audit = so_far()
+            self._audit = so_far()  # what was found is on record even if it cannot be repaired
             raise
         finally:
             work.cancel()
-        ended = so_far(state="finished", checks=tuple(checks), replays=replays, finished_at=self._clock.now())
+        ended = so_far(state="finished", replays=replays, finished_at=self._clock.now())
         await self._keep(ended)
         log.info("audit ended", audit_id=str(ended.audit_id), violations=ended.violations)
 
@@ -147,10 +147,17 @@ class Audits:
             projection = self._projections.get(check.name.removeprefix(READ_MODEL))
             if projection is None or not check.violations:
                 continue
-            try:
-                (build,) = await self._replays.replay([projection.name])
-            except ReplayRunning:
-                under_way = await self._replays.under_way()
-                build = next(each for each in under_way if each.projection == projection.name)
-            replays[projection.name] = build.replay_id
+            replays[projection.name] = (await self._rebuilt(projection.name)).replay_id
         return replays
+
+    async def _rebuilt(self, name: str) -> Build:
+        """The replay of ``name`` that is under way, or one that begins."""
+        while True:
+            try:
+                (build,) = await self._replays.replay([name])
+            except ReplayRunning:
+                running = [each for each in await self._replays.under_way() if each.projection == name]
+                if running:  # else it has just ended
+                    return running[0]
+            else:
+                return build

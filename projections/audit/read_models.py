@@ -11,6 +11,7 @@ from commands.ports import EventStore, Position, RecordedEvent
 from domain.shared.messages import Event
 from projections.audit.findings import Findings, Period
 from projections.audit.sampling import Sample
+from projections.builds import UNDER_WAY, BuildRegistry
 from projections.ports import BuildMissing, Builds
 from projections.projection import Projection
 
@@ -24,7 +25,7 @@ _LOOK_SECONDS = 0.05
 
 
 class Logs:
-    """The logs, and how to wait until a read model has read them up to some place."""
+    """The logs, and how to wait until a read model is there and has read them up to some place."""
 
     def __init__(
         self,
@@ -40,12 +41,28 @@ class Logs:
     async def reached(self, projection: Projection, build: str, needed: Mapping[str, Position]) -> bool:
         """Wait until ``build`` has read everything up to ``needed``; False if that takes too long."""
         home = self.by_context[projection.service]
+
+        async def there() -> bool:
+            reached = [await home.checkpoint(build, context) >= position for context, position in needed.items()]
+            return all(reached)
+
+        return await self._in_time(there)
+
+    async def built(self, projection: Projection, registry: BuildRegistry) -> bool:
+        """Wait while readers of ``projection`` see nothing yet, but will; False if that takes too long."""
+
+        async def there() -> bool:
+            states = {build.state for build in await registry.builds(projection.name)}
+            return "live" in states or not states & UNDER_WAY
+
+        return await self._in_time(there)
+
+    async def _in_time(self, there: Callable[[], Awaitable[bool]]) -> bool:
         deadline = time.monotonic() + self._patience_seconds
-        for context, position in needed.items():
-            while await home.checkpoint(build, context) < position:
-                if time.monotonic() > deadline:
-                    return False
-                await self._wait(_LOOK_SECONDS)
+        while not await there():
+            if time.monotonic() > deadline:
+                return False
+            await self._wait(_LOOK_SECONDS)
         return True
 
 
