@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.shared.errors import DomainError
 
-BuildState = Literal["building", "live", "kept", "returning", "unwanted", "failed", "dropped"]
+BuildState = Literal["building", "live", "kept", "returning", "swapping", "unwanted", "failed", "dropped"]
 """``kept``: was live, is no longer fed, and can come back. ``returning``: is fed again and will be live once it has
-caught up. ``unwanted``: the process that feeds its read model will drop it."""
-UNDER_WAY: frozenset[BuildState] = frozenset({"building", "returning"})
+caught up. ``swapping``: has caught up, and nothing keeps it from going live any more. ``unwanted``: the process that
+feeds its read model will drop it."""
+UNDER_WAY: frozenset[BuildState] = frozenset({"building", "returning", "swapping"})
 _NUMBER = re.compile(r"_\d+$")
 
 
@@ -74,7 +75,7 @@ class BuildRegistry(Protocol):
         ...
 
     async def update(self, build: Build) -> None:
-        """Replace the record of ``build.name``. Raises LookupError if there is none."""
+        """Replace the record of ``build.name``, whatever its state. Raises LookupError if there is none."""
         ...
 
     async def advance(self, build: Build) -> BuildState:
@@ -84,8 +85,8 @@ class BuildRegistry(Protocol):
         """
         ...
 
-    async def change(self, build: Build, state: BuildState) -> Build:
-        """Change the state if it is still that of ``build``.
+    async def change(self, build: Build, state: BuildState, *, keep: bool | None = None) -> Build:
+        """Change the state, and ``keep`` if given, if the state is still that of ``build``.
 
         Raises IllegalTransition if it is not, ReplayRunning if ``build`` would be on its way beside another.
         """

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
 
 from commands.ports import LogRun, RecordedEvent, Temporary
 from commands.turns import in_turns
-from projections.folding import CannotApply, Folding
+from projections.folding import Folding, rows_of, writes_of
 from projections.ports import CalendarStore, CalendarWrite, FactStore, FactTable, FoldedDocument, FoldStore
 from projections.projection import CalendarProjection, DocumentProjection, FactProjection
 
@@ -183,9 +184,9 @@ class CalendarFill:
 
     async def write(self, run: LogRun) -> None:
         """See Fill."""
-        if self._taken is not None and self._taken.position != run.prev:
+        if self._taken is not None and (self._taken.context, self._taken.position) != (run.context, run.prev):
             await self.flush()
-        for writes in await in_turns(run.events, self._writes_of):
+        for writes in await in_turns(run.events, partial(writes_of, self._projection)):
             for write in writes:
                 key = write.kind, write.key
                 before = self._writes.get(key)
@@ -211,12 +212,6 @@ class CalendarFill:
     async def close(self) -> None:
         """See Fill."""
 
-    def _writes_of(self, recorded: RecordedEvent) -> Sequence[CalendarWrite]:
-        try:
-            return self._projection.writes(recorded)
-        except Exception as error:
-            raise CannotApply(self._projection.name, recorded, error) from error
-
 
 class FactFill:
     """Collect rows; each insert is a part on the disk, so a few large ones are best."""
@@ -237,7 +232,7 @@ class FactFill:
         """See Fill."""
         if sum(map(len, self._rows.values())) >= _ROWS_AT_ONCE:
             await self.flush()
-        for rows in await in_turns(run.events, self._rows_of):
+        for rows in await in_turns(run.events, partial(rows_of, self._projection)):
             for table, row in rows:
                 self._rows[table].append(row)
 
@@ -253,12 +248,6 @@ class FactFill:
 
     async def close(self) -> None:
         """See Fill."""
-
-    def _rows_of(self, recorded: RecordedEvent) -> Sequence[tuple[FactTable, Sequence[Any]]]:
-        try:
-            return list(self._projection.rows(recorded))
-        except Exception as error:
-            raise CannotApply(self._projection.name, recorded, error) from error
 
 
 def _merged(before: CalendarWrite, after: CalendarWrite) -> CalendarWrite:

@@ -1,12 +1,14 @@
-"""A document while events are folded into it."""
+"""What a projection makes of an event; what it cannot take is named. And a document while events are folded into it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from commands.ports import Position, RecordedEvent
-from projections.ports import Document, FoldedDocument
-from projections.projection import DocumentProjection
+from projections.ports import CalendarWrite, Document, FactTable, FoldedDocument
+from projections.projection import CalendarProjection, DocumentProjection, FactProjection
 
 
 class CannotApply(Exception):
@@ -21,6 +23,22 @@ class CannotApply(Exception):
         self.projection = projection
         self.recorded = recorded
         self.cause = cause
+
+
+def writes_of(projection: CalendarProjection, recorded: RecordedEvent) -> Sequence[CalendarWrite]:
+    """What an event writes into calendars. Raises CannotApply."""
+    try:
+        return projection.writes(recorded)
+    except Exception as error:
+        raise CannotApply(projection.name, recorded, error) from error
+
+
+def rows_of(projection: FactProjection, recorded: RecordedEvent) -> Sequence[tuple[FactTable, Sequence[Any]]]:
+    """The rows that an event adds. Raises CannotApply."""
+    try:
+        return list(projection.rows(recorded))
+    except Exception as error:
+        raise CannotApply(projection.name, recorded, error) from error
 
 
 class Folding:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import structlog
 
 from commands.ports import Clock, EventStore, FeedHost, NewId, Temporary
-from projections.builds import UNDER_WAY, Build, BuildRegistry, ReplayRunning
+from domain.shared.errors import IllegalTransition
+from projections.builds import UNDER_WAY, Build, BuildRegistry, BuildState, ReplayRunning
 from projections.feeding import BuildFeeds
 from projections.log_pass import LogPass
 from projections.replay import Replay
@@ -83,8 +85,7 @@ class ReadModels:
         Only a process that begins compares versions: while a new version is deployed beside an old one, they would
         replace each other's builds for ever. What is in a store that is away is looked after by ``watch`` later.
         """
-        for writer, _ in self._models:
-            await self._available(writer, self._bring_up_to_date(writer))
+        await asyncio.gather(*(self._available(writer, self._bring_up_to_date(writer)) for writer, _ in self._models))
         await self._look()
 
     async def watch(self) -> None:
@@ -105,7 +106,9 @@ class ReadModels:
             self._begin(await self._everything_to_do())
 
     async def _everything_to_do(self) -> list[_Task]:
-        found = [await self._available(writer, self._to_do(writer, replay)) for writer, replay in self._models]
+        found = await asyncio.gather(
+            *(self._available(writer, self._to_do(writer, replay)) for writer, replay in self._models)
+        )
         return [task for some in found for task in some or ()]
 
     def _begin(self, tasks: Sequence[_Task]) -> None:
@@ -113,8 +116,8 @@ class ReadModels:
         one_pass = LogPass(self._logs, [build.name for _, build in tasks if build.state == "building"])
         for replay, build in tasks:
             work = asyncio.create_task(replay.make_live(build, one_pass), name=f"replay {build.name}")
-            work.add_done_callback(_report)
             self._running[build.name] = work
+            work.add_done_callback(self._ended)
 
     async def _available(self, writer: ProjectionWriter, work: Awaitable[T]) -> T | None:
         """The result; None while a server is away, which is said once."""
@@ -147,9 +150,12 @@ class ReadModels:
         if live is None or live.version == version or any(build.state == "failed" for build in ours):
             return
         log.info("a read model changes its version", projection=name, live=live.version, code=version)
+        for build in builds:
+            if build.state in UNDER_WAY:  # other code's, whose place this code takes
+                await self._change(writer, build, "unwanted")
         kept = next((build for build in ours if build.state == "kept"), None)
         if kept is not None:
-            await self._registry_of(writer).change(kept, "returning")
+            await self._change(writer, kept, "returning")
         else:
             await self._create(writer, keep=True)
 
@@ -167,7 +173,8 @@ class ReadModels:
         for build in builds:
             if build.state == "unwanted" and not self._is_running(build):
                 await replay.drop(build)
-        if live is None and not under_way and not (builds and builds[0].state == "failed"):
+        nothing_comes = not any(build.state in UNDER_WAY for build in builds)
+        if live is None and nothing_comes and not (builds and builds[0].state == "failed"):
             under_way = await self._begin_anew(writer, builds)
         return [_Task(replay, build) for build in under_way if not self._is_running(build)]
 
@@ -175,8 +182,13 @@ class ReadModels:
         """Readers see nothing: the store is new, or has lost what it had, and with it what was kept."""
         log.info("a read model is built", projection=writer.projection.name, version=writer.projection.version)
         for build in builds:
-            await self._registry_of(writer).update(build.model_copy(update={"state": "unwanted"}))
+            await self._change(writer, build, "unwanted")
         return await self._create(writer, keep=False)
+
+    async def _change(self, writer: ProjectionWriter, build: Build, state: BuildState) -> None:
+        """Unless another process has changed it first: several may begin at once."""
+        with suppress(IllegalTransition, ReplayRunning):
+            await self._registry_of(writer).change(build, state)
 
     async def _create(self, writer: ProjectionWriter, *, keep: bool) -> list[Build]:
         projection = writer.projection
@@ -191,16 +203,15 @@ class ReadModels:
         pointed = await writer.store.pointed(writer.projection.name)
         return next((build for build in builds if build.name == pointed), None)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say why a replay was broken off; it is taken up again."""
+        self._running = {build: running for build, running in self._running.items() if running is not task}
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ReplayRunning):
+            report = log.warning if isinstance(error, Temporary | OSError) else log.error
+            report("replay broken off", replay=task.get_name(), error=repr(error))
+
     def _is_running(self, build: Build) -> bool:
-        task = self._running.get(build.name)
-        return task is not None and not task.done()
+        return build.name in self._running
 
     def _registry_of(self, writer: ProjectionWriter) -> BuildRegistry:
         return self._registries[writer.projection.service]
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """Say why a replay was broken off; it is taken up again."""
-    if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ReplayRunning):
-        report = log.warning if isinstance(error, Temporary | OSError) else log.error
-        report("replay broken off", replay=task.get_name(), error=repr(error))

@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 
 from commands.ports import START, Checkpoint, Clock, Commit, EventStore, LogRun, Metadata, Temporary, WentBack
+from domain.shared.errors import IllegalTransition
 from projections.builds import Build, BuildRegistry, BuildState
 from projections.feeding import BuildFeeds
 from projections.fills import Fill
@@ -25,6 +26,7 @@ CAUGHT_UP_WITHIN = 200
 """Events that the live feed of a build may be behind when it is swapped in: no more than one run."""
 _LOOK_SECONDS = 1.0
 _TELL_SECONDS = 0.25
+_CATCHING_UP_SECONDS = 0.1
 _CUT_OFF = (Temporary, WentBack, OSError)
 """What ends a replay without being its failure: it goes on when servers and locks are back."""
 
@@ -32,8 +34,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class _Unwanted(Exception):
-    """Somebody has ordered that the build be dropped."""
+class _GivenUp(Exception):
+    """Somebody has ordered that the build should not go live."""
 
 
 class Replay:
@@ -83,9 +85,11 @@ class Replay:
     async def _to_its_end(self, build: Build, one_pass: LogPass) -> None:
         try:
             await self._swap(await self._fill(build, one_pass) if build.state == "building" else build)
-        except _Unwanted:
-            log.info("a replay was cancelled", build=build.name)
-            await self.drop(build)
+        except _GivenUp:
+            log.info("a replay was given up", build=build.name)
+            await self._feeds.stop(build.name)
+            if build.state == "building":
+                await self.drop(build)
         except BuildMissing:
             # The store was emptied meanwhile: what the checkpoints say is written is not, so begin another build.
             log.warning("the store has lost a build", build=build.name)
@@ -119,8 +123,9 @@ class Replay:
         wanted = await self._begun(build, fill)
         total = left = 0
         for context, start in wanted.starts.items():
-            total += await self._logs[context].count(START, wanted.topics)
-            left += await self._logs[context].count(start, wanted.topics)
+            everything = await self._logs[context].count(START, wanted.topics)
+            total += everything
+            left += everything if start == START else await self._logs[context].count(start, wanted.topics)
         build = build.model_copy(update={"events_done": total - left, "events_total": total})
         told_at = flushed_at = time.monotonic()
         taken: dict[str, LogRun] = {}
@@ -133,7 +138,7 @@ class Replay:
         async def handle(run: LogRun) -> None:
             nonlocal build, told_at, flushed_at
             await self._patiently(build, lambda: fill.write(run))
-            taken[run.context] = run
+            taken[run.context] = LogRun(run.context, run.prev, run.position, ())
             if time.monotonic() - flushed_at >= self.flush_seconds:
                 await flush()
                 flushed_at = time.monotonic()
@@ -150,12 +155,12 @@ class Replay:
         return build
 
     async def _tell(self, build: Build) -> None:
-        """Put on record how far ``build`` is. Raises _Unwanted if it is no longer wanted."""
-        if await self._registry.advance(build) == "unwanted":
-            raise _Unwanted
+        """Put on record how far ``build`` is. Raises _GivenUp."""
+        if await self._registry.advance(build) != build.state:
+            raise _GivenUp
 
     async def _patiently(self, build: Build, work: Callable[[], Awaitable[T]]) -> T:
-        """Do ``work``, waiting for a store that is away: its return is all that is missing. Raises _Unwanted."""
+        """Do ``work``, waiting for a store that is away: its return is all that is missing. Raises _GivenUp."""
         while True:
             try:
                 return await work()
@@ -168,13 +173,13 @@ class Replay:
         name, registry = self._projection.name, self._registry
         await self._feeds.start(self._writer, build.name)
         await self._caught_up(build)
+        # From here on it cannot be given up. Going back must not lose the newer build: it is what one came from.
+        build = await self._claimed(build, keep=build.keep or build.state == "returning")
         await self._patiently(build, lambda: self._writer.store.point(name, build.name))
         others = [each for each in await registry.builds(name) if each.name != build.name]
-        # Going back must not lose the newer build: it is what one came from.
-        keep = build.keep or build.state == "returning"
         replaced = _replaced_among(others)
         for other in others:
-            kept = keep and other is replaced
+            kept = build.keep and other is replaced
             await registry.update(other.model_copy(update={"state": "kept" if kept else "unwanted"}))
         await registry.update(self._ended(build, "live"))
         await self._feeds.stop_others(name, {build.name})
@@ -182,16 +187,22 @@ class Replay:
             if other.state == "unwanted":
                 await self.drop(other)
 
+    async def _claimed(self, build: Build, *, keep: bool) -> Build:
+        """``build``, put on record as being swapped in. Raises _GivenUp."""
+        try:
+            return await self._registry.change(build, "swapping", keep=keep)
+        except IllegalTransition as error:
+            raise _GivenUp from error
+
     async def _caught_up(self, build: Build) -> None:
-        """Return when the build's live feed is hardly behind. Raises _Unwanted."""
+        """Return when the build's live feed is hardly behind. Raises _GivenUp."""
         for context in self._projection.contexts:
             while True:
                 position = await self._home.checkpoint(build.name, context)
                 if await self._logs[context].count(position, self._projection.topics) <= CAUGHT_UP_WITHIN:
                     break
                 await self._tell(build)
-                await self._home.wait_beyond(await self._home.head(), _LOOK_SECONDS)
-        await self._tell(build)
+                await self._wait(_CATCHING_UP_SECONDS)
 
     def _reached(self, build: Build, run: LogRun) -> Commit:
         metadata = Metadata(correlation_id=build.replay_id, actor="system", at=self._clock.now())

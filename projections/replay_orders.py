@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from uuid import UUID
 
-from commands.ports import NewId
+from commands.ports import NewId, Temporary
 from domain.shared.errors import DomainError, IllegalTransition, NotFound
-from projections.builds import UNDER_WAY, Build, BuildRegistry
+from projections.builds import UNDER_WAY, Build, BuildRegistry, BuildState
 from projections.projection import Projection
 
 
@@ -31,18 +32,23 @@ class ReplayOrders:
             for projection in [self.projection(name) for name in dict.fromkeys(names)]:
                 registry = self._registry_of(projection)
                 ordered.append(await registry.create(projection.name, projection.version, self._new_id(), keep=keep))
-        except DomainError:
+        except BaseException:
             for build in ordered:
-                await self.cancel(build.replay_id)
+                with suppress(DomainError, Temporary):  # it has ended already, or its service is away
+                    await self.cancel(build.replay_id)
             raise
         return ordered
 
     async def cancel(self, replay_id: UUID) -> Build:
-        """Give up a replay; what it has built is dropped. Raises NotFound, IllegalTransition if it has ended."""
+        """Give up a replay: what it has built is dropped, what was coming back is kept on.
+
+        Raises NotFound, IllegalTransition if it has ended, or is just being swapped in.
+        """
         build = await self.find(replay_id)
-        if build.state != "building":
+        instead: dict[BuildState, BuildState] = {"building": "unwanted", "returning": "kept"}
+        if build.state not in instead:
             raise IllegalTransition(f"the replay {replay_id} has ended: {build.name} is {build.state}")
-        return await self._registries[self.projection(build.projection).service].change(build, "unwanted")
+        return await self._registry_of(self.projection(build.projection)).change(build, instead[build.state])
 
     async def bring_back(self, name: str) -> Build:
         """Let the build that was kept at the last replay become the live one again, once it has caught up.

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from commands.ports import START, Checkpoint, LogRun, Position, RecordedEvent
 from projections.fills import CalendarFill, DocumentFill, FactFill, Fill
-from projections.folding import CannotApply, Folding
+from projections.folding import Folding, rows_of, writes_of
 from projections.ports import (
     Builds,
     CalendarStore,
-    CalendarWrite,
     FactStore,
     FactTable,
     FoldedDocument,
@@ -33,10 +32,6 @@ class ProjectionWriter(Protocol):
     @property
     def store(self) -> Builds:
         """Where it is kept."""
-        ...
-
-    async def prepare(self, build: str) -> None:
-        """Create what the build needs; idempotent."""
         ...
 
     def filling(self, build: str) -> Fill:
@@ -69,10 +64,6 @@ class FoldWriter:
         self.store = store
         self._indexes = indexes
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    async def prepare(self, build: str) -> None:
-        """Create the collection or index."""
-        await self.store.prepare(build, self._indexes)
 
     def filling(self, build: str) -> Fill:
         """See ProjectionWriter."""
@@ -115,10 +106,6 @@ class CalendarWriter:
         self.projection = projection
         self.store = store
 
-    async def prepare(self, build: str) -> None:
-        """Make the prefix ready."""
-        await self.store.prepare(build)
-
     def filling(self, build: str) -> Fill:
         """See ProjectionWriter."""
         return CalendarFill(build, self.projection, self.store)
@@ -131,12 +118,7 @@ class CalendarWriter:
 
     async def write(self, build: str, run: LogRun) -> None:
         """Write absolute values; see ProjectionWriter."""
-        writes: list[CalendarWrite] = []
-        for recorded in run.events:
-            try:
-                writes.extend(self.projection.writes(recorded))
-            except Exception as error:
-                raise CannotApply(self.projection.name, recorded, error) from error
+        writes = [write for recorded in run.events for write in writes_of(self.projection, recorded)]
         await self.store.write(build, writes, run)
 
 
@@ -146,10 +128,6 @@ class FactWriter:
     def __init__(self, projection: FactProjection, store: FactStore) -> None:
         self.projection = projection
         self.store = store
-
-    async def prepare(self, build: str) -> None:
-        """Create the tables."""
-        await self.store.prepare(build, self.projection.tables)
 
     def filling(self, build: str) -> Fill:
         """See ProjectionWriter."""
@@ -164,10 +142,7 @@ class FactWriter:
         """Insert; see ProjectionWriter."""
         by_table: defaultdict[FactTable, list[Sequence[Any]]] = defaultdict(list)
         for recorded in run.events:
-            try:
-                for table, row in self.projection.rows(recorded):
-                    by_table[table].append(row)
-            except Exception as error:
-                raise CannotApply(self.projection.name, recorded, error) from error
+            for table, row in rows_of(self.projection, recorded):
+                by_table[table].append(row)
         for table, rows in by_table.items():
             await self.store.insert(build, table, rows)

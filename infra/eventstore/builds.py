@@ -29,7 +29,7 @@ WITH gone AS (DELETE FROM @dead_letters WHERE consumer = $1 AND $3::text IN ('fa
 UPDATE @builds SET version = $2, state = $3, finished_at = $4, events_done = $5, events_total = $6, error = $7
 WHERE name = $1"""
 _ADVANCE = "UPDATE @builds SET events_done = $2, events_total = $3 WHERE name = $1 RETURNING state"
-_CHANGE = "UPDATE @builds SET state = $3 WHERE name = $1 AND state = $2 RETURNING #"
+_CHANGE = "UPDATE @builds SET state = $3, keep = coalesce($4, keep) WHERE name = $1 AND state = $2 RETURNING #"
 _LIST = """
 SELECT # FROM @builds WHERE state <> 'dropped' AND (projection = $1 OR $1 IS NULL)
 ORDER BY created_at DESC, number DESC"""
@@ -76,10 +76,10 @@ class PostgresBuilds:
         state: BuildState = row[0]
         return state
 
-    async def change(self, build: Build, state: BuildState) -> Build:
+    async def change(self, build: Build, state: BuildState, *, keep: bool | None = None) -> Build:
         """Change the state if nobody else has; see the port. Raises IllegalTransition, ReplayRunning."""
         with _one_under_way(build.projection):
-            row = await self._pool.fetchrow(self._sql(_CHANGE), build.name, build.state, state)
+            row = await self._pool.fetchrow(self._sql(_CHANGE), build.name, build.state, state, keep)
         if row is None:
             raise IllegalTransition(f"{build.name} is no longer {build.state}; look again")
         return _build_in(row)

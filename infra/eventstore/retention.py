@@ -39,13 +39,15 @@ DELETE FROM @inbox WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM @inbox
   WHERE handled_at < least($1::timestamptz,
     (SELECT min(parked_at) FROM @dead_letters WHERE consumer = $3)) - interval '30 days'
-  LIMIT $2))"""
+  ORDER BY handled_at LIMIT $2))"""
 _FINISHED = """
 DELETE FROM @idempotency WHERE ctid = ANY(ARRAY(
-  SELECT ctid FROM @idempotency WHERE finished AND claimed_at < $1::timestamptz - interval '7 days' LIMIT $2))"""
+  SELECT ctid FROM @idempotency WHERE finished AND claimed_at < $1::timestamptz - interval '7 days'
+  ORDER BY claimed_at LIMIT $2))"""
 _CLAIMED = """
 DELETE FROM @idempotency WHERE ctid = ANY(ARRAY(
-  SELECT ctid FROM @idempotency WHERE NOT finished AND claimed_at < $1::timestamptz - interval '1 day' LIMIT $2))"""
+  SELECT ctid FROM @idempotency WHERE NOT finished AND claimed_at < $1::timestamptz - interval '1 day'
+  ORDER BY claimed_at LIMIT $2))"""
 _ORDERS = """
 DELETE FROM @retry_orders WHERE ctid = ANY(ARRAY(
   SELECT ctid FROM @retry_orders

@@ -184,14 +184,12 @@ CREATE INDEX audits_asked_at_idx ON @audits (asked_at);
 
 _KEPT_BUILDS = """
 ALTER TABLE @builds ADD COLUMN keep boolean NOT NULL DEFAULT false;
-CREATE UNIQUE INDEX builds_under_way_idx ON @builds (projection) WHERE state IN ('building', 'returning');
+CREATE UNIQUE INDEX builds_under_way_idx ON @builds (projection) WHERE state IN ('building', 'returning', 'swapping');
 """
 
 _RETENTION = """
--- Rows lie in the order of their times, so an index of block ranges finds the oldest and costs writers nothing.
-CREATE INDEX inbox_handled_at_idx ON @inbox USING brin (handled_at) WITH (pages_per_range = 32, autosummarize = on);
-CREATE INDEX idempotency_claimed_at_idx ON @idempotency
-    USING brin (claimed_at) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX inbox_handled_at_idx ON @inbox (handled_at);
+CREATE INDEX idempotency_claimed_at_idx ON @idempotency (claimed_at);
 """
 
 _MIGRATIONS = (_FIRST, _OPERATING, _AUDITS, _KEPT_BUILDS, _RETENTION)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from domain.shared.errors import IllegalTransition
 from projections.builds import ReplayRunning
 from projections.log_pass import LogPass
-from projections.replay import Replay
+from projections.replay import CAUGHT_UP_WITHIN, Replay
 from tests.e2e.stories import until
 from tests.integration.replay.counters import Place, Praises, Totals, TotalsTwo, ended, process
 
@@ -227,6 +227,68 @@ async def test_a_new_version_of_the_code_is_built_first_and_the_old_one_can_come
         await until(lambda: has_states(at, {"totals_1": "live", "totals_2": "kept"}))
         await all_total(at, more=1)
         assert await made_by(at) == {"version 1"}
+
+
+async def test_new_code_takes_the_place_of_a_replay_that_old_code_has_left(at: Place) -> None:
+    await at.append(counters=3, increases=1)
+    async with process(at, Totals(), Praises()):
+        await first_builds(at)
+        at.stores["totals"].hold(after=0)
+        await at.orders(Totals()).replay(["totals"])
+        await until(lambda: has_states(at, {"totals_1": "live", "totals_2": "building"}))
+    at.stores["totals"].let_go()
+    async with process(at, TotalsTwo(), Praises()):
+        await until(lambda: has_states(at, {"totals_1": "kept", "totals_3": "live"}))
+        assert await made_by(at) == {"version 2"}
+        at.stores["totals"].hold(after=0)
+        await at.orders(TotalsTwo()).replay(["totals"])
+    at.stores["totals"].let_go()
+    async with process(at, Totals(), Praises()):
+        await until(lambda: has_states(at, {"totals_1": "live", "totals_3": "kept"}))
+        assert await made_by(at) == {"version 1"}
+
+
+async def test_several_processes_may_go_back_at_once(at: Place) -> None:
+    await at.append(counters=3, increases=1)
+    async with process(at, Totals(), Praises()):
+        await first_builds(at)
+    async with process(at, TotalsTwo(), Praises()):
+        await until(lambda: has_states(at, {"totals_1": "kept", "totals_2": "live"}))
+    async with AsyncExitStack() as processes:
+        beginning = (processes.enter_async_context(process(at, Totals(), Praises())) for _ in range(4))
+        await asyncio.gather(*beginning)
+        await until(lambda: has_states(at, {"totals_1": "live", "totals_2": "kept"}))
+
+
+async def test_old_and_new_code_build_one_thing_when_a_store_is_emptied(at: Place) -> None:
+    await at.append(counters=3, increases=1)
+    async with process(at, Totals(), Praises()):
+        await first_builds(at)
+        async with process(at, TotalsTwo(), Praises()):
+            await until(lambda: has_states(at, {"totals_1": "kept", "totals_2": "live"}))
+            at.stores["totals"].hold(after=0)
+            await at.pool.execute("DROP SCHEMA documents_totals CASCADE")
+            await until(lambda: has_states(at, {"totals_3": "building"}))
+            async with process(at, Totals(), Praises()), process(at, TotalsTwo(), Praises()):
+                assert await at.states("totals") == {"totals_3": "building"}
+            at.stores["totals"].let_go()
+            await until(lambda: has_states(at, {"totals_3": "live"}))
+
+
+async def test_who_is_coming_back_can_be_told_to_stay(at: Place) -> None:
+    await at.append(counters=3, increases=1)
+    async with process(at, Totals(), Praises()):
+        await first_builds(at)
+        (build,) = await at.orders(Totals()).replay(["totals"], keep=True)
+        assert (await ended(at, build)).state == "live"
+        at.stores["totals"].hold(after=0)
+        await at.append(counters=CAUGHT_UP_WITHIN + 1, increases=1)  # so it cannot catch up
+        back = await at.orders(Totals()).bring_back("totals")
+        await at.orders(Totals()).cancel(back.replay_id)
+        await until(lambda: has_states(at, {"totals_1": "kept", "totals_2": "live"}))
+        at.stores["totals"].let_go()
+        await all_total(at)
+        assert await at.states("totals") == {"totals_1": "kept", "totals_2": "live"}
 
 
 async def made_by(at: Place) -> set[Any]:

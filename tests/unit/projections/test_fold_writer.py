@@ -32,7 +32,7 @@ async def test_a_run_is_one_load_and_one_save_of_what_it_touches(store: Store, w
 
 
 async def test_preparing_hands_on_the_indexes(store: Store, writer: FoldWriter) -> None:
-    await writer.prepare("b")
+    await writer.filling("b").begin(afresh=True)
     assert store.prepared == ("b", (("x",),))
 
 
