@@ -352,8 +352,8 @@ class Feed(Protocol):
     async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
         """Take a run as one unit of work; ``checkpoint`` stands behind it. Raises if nothing of it took effect.
 
-        ``run.prev`` is where the run before it ended that was handed over. Raises WentBack if that one's effects are
-        lost.
+        ``run.prev`` is where the run before it ended that was handed over; a run without events says that there was
+        nothing for the feed. Raises WentBack if the effects of the run before are lost.
         """
         ...
 

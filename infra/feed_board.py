@@ -12,14 +12,12 @@ from api.platform import FeedStatus
 from commands.dead_letters import LetterDesk, ParkedEvents
 from commands.operating import FeedControl, FeedControls, FeedState
 from commands.ports import Clock, EventStore, Position
-from projections.builds import BuildRegistry, read_model_of
+from projections.builds import UNDER_WAY, BuildRegistry, read_model_of
 from projections.projection import Projection
 
 T = TypeVar("T")
 STALE_AFTER = dt.timedelta(seconds=20)
 """A feed that nobody has told of for that long is not fed."""
-
-
 _SHOWN = 300
 """Characters of an error."""
 _GOES_ON = frozenset({"running", "starting"})
@@ -28,12 +26,16 @@ _GOES_ON = frozenset({"running", "starting"})
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """Something that follows logs: its checkpoints are kept in ``home``. ``topics`` None: it takes every event."""
+    """Something that follows logs: its checkpoints are kept in ``home``. ``topics`` None: it takes every event.
+
+    ``left`` is how many events it has to take, where that is on record and need not be counted.
+    """
 
     name: str
     home: str
     contexts: Sequence[str]
     topics: frozenset[str] | None
+    left: int | None = None
 
 
 class FeedBoard:
@@ -63,16 +65,23 @@ class FeedBoard:
         self._since = clock.now()
 
     async def read_models(self) -> Sequence[FeedStatus]:
-        """The feeds of all builds that are live or being built."""
+        """The feeds of all builds that are live or on their way to be."""
         found = await asyncio.gather(
             *(self._builds[projection.service].builds(projection.name) for projection in self._projections)
         )
         return await self._status(
             [
-                Followed(build.name, projection.service, projection.contexts, projection.topics)
+                Followed(
+                    build.name,
+                    projection.service,
+                    projection.contexts,
+                    projection.topics,
+                    # To count what a build that is being filled lacks takes in a whole log.
+                    build.events_total - build.events_done if build.state == "building" else None,
+                )
                 for projection, builds in zip(self._projections, found, strict=True)
                 for build in builds
-                if build.state in {"live", "building"}
+                if build.state in {"live", *UNDER_WAY}
             ]
         )
 
@@ -145,9 +154,11 @@ class FeedBoard:
         for context in followed.contexts:
             position = await self._logs[followed.home].checkpoint(followed.name, context)
             positions[context] = str(position)
+            if followed.left is not None:
+                continue
             count, age = await self._behind(self._logs[context], position, followed.topics)
             events, seconds = events + count, max(seconds, age)
-        return events, seconds
+        return events if followed.left is None else followed.left, seconds
 
     async def _behind(self, log: EventStore, position: Position, topics: frozenset[str] | None) -> tuple[int, float]:
         count = await log.count(position, topics)

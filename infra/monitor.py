@@ -22,9 +22,10 @@ from infra.messaging.retries import being_cancelled
 from projections.ports import DocumentStore, Where
 from projections.saga_pages import STUCK_AFTER, SagaPages
 
-LOOK_EVERY_SECONDS = 5.0
-SHARE_OF_TIME = 0.1
-"""Looking takes no more of the time than this: when it is slow, it is done less often."""
+REST_SECONDS = 5.0
+"""Between two looks; after a slow one as long as it took."""
+LONGEST_REST_SECONDS = 10.0
+"""However slow a look was: an alarm that comes late is none."""
 T = TypeVar("T")
 Depths = Callable[[Mapping[str, Sequence[str]]], Awaitable[Mapping[str, QueueDepth]]]
 """How full the queues of these feeds (with their contexts) and of all services are, by queue."""
@@ -59,10 +60,6 @@ class Seen:
     seconds: float = 0.0
 
 
-LOOK_AT_LEAST_EVERY_SECONDS = 10.0
-"""However long a look takes: an alarm that comes late is none."""
-
-
 class Monitor:
     """``seen`` is what was seen last. ``pools``: one per database; ``desks`` by context."""
 
@@ -90,7 +87,7 @@ class Monitor:
         """For ever."""
         while not being_cancelled():
             await self.look()
-            await wait(min(LOOK_AT_LEAST_EVERY_SECONDS, max(LOOK_EVERY_SECONDS, self.seen.seconds / SHARE_OF_TIME)))
+            await wait(min(LONGEST_REST_SECONDS, max(REST_SECONDS, self.seen.seconds)))
 
     async def look(self) -> None:
         """Look at everything that answers."""

@@ -22,8 +22,7 @@ class ProjectionFeed:
     async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
         """Write the run; ``checkpoint`` is stored by the runner."""
         del checkpoint
-        if run.events:
-            await self._writer.write(self.name, run)
+        await self._writer.write(self.name, run)
 
     async def resumes_at(self, checkpoint: Checkpoint) -> Position:
         """See Feed."""

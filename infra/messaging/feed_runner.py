@@ -256,6 +256,11 @@ class FeedRunner:
             log.error("event_parked", feed=self._feed.name, event_id=str(recorded.event_id), error=letter.error)
 
     async def _store_checkpoint(self) -> None:
+        if self._position > self._handled and not self._feed.commits_checkpoint:
+            # Nothing in between is for it; but one that notes how far it has come must not look as if it had lost that.
+            passed_over = LogRun(self._context, self._handled, self._position, ())
+            await self._feed.handle(passed_over, Checkpoint(self._feed.name, self._context, self._position))
+            self._handled = self._position
         now = self._home.clock.now()
         await self._home.store.commit(
             Commit(

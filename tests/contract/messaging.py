@@ -126,7 +126,7 @@ class Recorder:
         if self.commits_checkpoint:
             assert self.store is not None
             await self.store.commit(Commit(metadata(), checkpoints=(checkpoint,)))
-        self.runs += 1
+        self.runs += bool(run.events)
         self.seen.extend(run.events)
         if self.has is not None:
             self.has = max(self.has, run.position)

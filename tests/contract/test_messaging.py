@@ -108,6 +108,17 @@ async def test_a_feed_over_two_contexts_takes_what_it_asks_for(messaging: Messag
     assert feed.numbers() == [1]
 
 
+async def test_a_feed_knows_how_far_it_has_come_when_nothing_was_for_it(messaging: Messaging) -> None:
+    """Else it would seem to have lost what lies between, and be set back at every start."""
+    feed = Recorder(has=START)
+    await messaging.note(uuid4(), 1)
+    await messaging.feeds.start(feed, "inventory")
+    last = await messaging.append(uuid4(), boring())
+    await reached(messaging, last)
+    assert feed.has == last
+    assert feed.numbers() == [1]
+
+
 async def test_a_feed_whose_store_went_back_is_handed_again_what_it_lost(messaging: Messaging) -> None:
     feed = Recorder(has=START)
     stream = uuid4()

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from tests.servers import fresh_name
@@ -113,7 +114,7 @@ class RabbitMQ(Server):
     def purge(self, *beginnings: str) -> None:
         """Throw away what waits in the queues whose names begin so. Raises ServerFailed if there are none."""
         queues = call_management(self.management_url, "GET", "/api/queues/%2F")
-        names = [queue["name"] for queue in queues if queue["name"].startswith(beginnings)]  # type: ignore[attr-defined]
+        names = [queue["name"] for queue in queues if queue["name"].startswith(beginnings)]
         if not names:
             raise ServerFailed(f"there is no queue whose name begins with one of {beginnings}")
         for name in names:
@@ -124,7 +125,7 @@ class RabbitMQ(Server):
         return create_vhost(self.url, self.management_url, fresh_name())
 
 
-def call_management(management_url: str, method: str, path: str, body: object = None) -> object:
+def call_management(management_url: str, method: str, path: str, body: object = None) -> Any:
     """Call the management API. Returns the answer's JSON, None if it is empty. Raises URLError."""
     parts = urlsplit(management_url)
     secret = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()

@@ -300,8 +300,8 @@ async def test_the_record_of_actions(messaging: Messaging) -> None:
     assert await log.newest(2, before=found[1].at) == actions[:1]
 
 
-def board_of(operating: Operating, feed: str) -> FeedBoard:
-    followed = Followed(feed, "inventory", ("inventory",), Recorder().topics)
+def board_of(operating: Operating, feed: str, left: int | None = None) -> FeedBoard:
+    followed = Followed(feed, "inventory", ("inventory",), Recorder().topics, left)
     return FeedBoard(
         logs=operating.messaging.logs,
         builds={},
@@ -312,6 +312,13 @@ def board_of(operating: Operating, feed: str) -> FeedBoard:
         relays=(),
         clock=SystemClock(),
     )
+
+
+async def test_what_is_on_record_is_not_counted(operating: Operating) -> None:
+    await operating.messaging.note(uuid4(), 1, 2, 3)
+    assert [status.lag_events for status in await board_of(operating, "pages_1").others()] == [3]
+    [status] = await board_of(operating, "pages_1", left=12).others()
+    assert (status.lag_events, list(status.positions)) == (12, ["inventory"])
 
 
 async def test_the_board_tells_what_is_wrong_with_a_feed(operating: Operating) -> None:

@@ -55,7 +55,7 @@ async def documents(postgres_url: str, fresh_name: Callable[..., str]) -> AsyncI
 
 async def write(documents: PostgresDocuments, *stories: Story) -> None:
     writer = FoldWriter(SagaPages(), documents, (("status", "updated_at"),))
-    await writer.prepare(BUILD)
+    await writer.filling(BUILD).begin(afresh=True)
     for each in stories:
         await writer.write(BUILD, run_of(*each))
     await documents.point(SagaPages.name, BUILD)

@@ -43,7 +43,7 @@ def history() -> list[RecordedEvent]:
 async def facts(tmp_path: Path, fresh_name: Callable[..., str]) -> AsyncIterator[ClickHouseFacts]:
     store = ClickHouseFacts.embedded(tmp_path / "facts", fresh_name("facts"))
     writer = FactWriter(BookingFacts(), store)
-    await writer.prepare("booking_facts_1")
+    await writer.filling("booking_facts_1").begin(afresh=True)
     await writer.write("booking_facts_1", run_of(*history()))
     await writer.write("booking_facts_1", run_of(*history()[2:]))
     await store.point("booking_facts", "booking_facts_1")
