@@ -20,42 +20,49 @@ def busy(number: int) -> int:
     return number
 
 
+async def count_rounds(rounds: list[int], done: list[int]) -> None:
+    """Note in each round of the loop how much was done."""
+    while True:
+        await asyncio.sleep(0)
+        rounds.append(len(done))
+
+
 async def test_what_it_returns_is_in_order() -> None:
     assert await in_turns(range(100), busy) == list(range(100))
     assert await in_turns([], busy) == []
 
 
-async def test_what_fits_into_one_turn_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_fits_into_one_turn_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+    long_ones = [asyncio.create_task(in_turns(range(100_000), str)) for _ in range(8)]
+    await asyncio.sleep(0)
     monkeypatch.setattr(turns, "TURN_SECONDS", 60)
-    rounds = asyncio.create_task(count_rounds())
-    await in_turns(range(100), str)
-    rounds.cancel()
-    assert not rounds.done()
+    rounds: list[int] = []
+    counting = asyncio.create_task(count_rounds(rounds, []))
 
+    assert await in_turns(range(100), str) == [str(number) for number in range(100)]
 
-async def count_rounds() -> None:
-    while True:
-        await asyncio.sleep(0)
-        ROUNDS.append(len(DONE))
-
-
-ROUNDS: list[int] = []
-DONE: list[int] = []
+    assert rounds == []
+    for task in (counting, *long_ones):
+        task.cancel()
 
 
 async def test_several_share_the_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With turns of one piece of work each, never are two pieces done in one round of the loop."""
+    """With turns of one piece of work each, no two pieces are done in one round of the loop once all have begun."""
     monkeypatch.setattr(turns, "TURN_SECONDS", 0)
-    ROUNDS.clear()
-    DONE.clear()
-    rounds = asyncio.create_task(count_rounds())
-    await asyncio.gather(*(in_turns(range(20), DONE.append) for _ in range(5)))
-    rounds.cancel()
-    assert len(DONE) == 100
-    assert max(after - before for before, after in pairwise(ROUNDS)) == 1
+    rounds: list[int] = []
+    done: list[int] = []
+    begun = [asyncio.create_task(in_turns(range(20), done.append)) for _ in range(5)]
+    await asyncio.sleep(0)
+    counting = asyncio.create_task(count_rounds(rounds, done))
+    await asyncio.gather(*begun)
+    counting.cancel()
+    assert len(done) == 100
+    assert max(after - before for before, after in pairwise(rounds)) == 1
 
 
-async def test_an_error_ends_it_and_others_get_their_turn() -> None:
+async def test_an_error_ends_it_and_others_get_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
     with pytest.raises(ZeroDivisionError):
         await in_turns([1, 0, 2], lambda number: 1 / number)
-    assert await in_turns([4], str) == ["4"]
+    assert await in_turns([4, 5], str) == ["4", "5"]
