@@ -16,11 +16,11 @@ from api.http.schemas import Farewell
 from api.http.security import STAFF, is_staff
 from api.http.sending import send_as
 from api.http.views import Forgetting, spec
-from commands.accounts import Account, AccountGone
+from commands.accounts import PLATFORMS_OWN, Account, AccountGone
 from commands.security import PasswordWrong, ReauthenticationRequired
 from domain.account.commands import ForgetGuest
 from domain.account.state import ACCOUNT, AccountState
-from domain.shared.errors import DomainError
+from domain.shared.errors import DomainError, Forbidden
 
 FRESH_SECONDS = 600
 """How long after giving the password one may ask without giving it again."""
@@ -51,6 +51,8 @@ async def forget_me(request: ApiRequest, data: JSONBody[Farewell | None] = None)
     account = await platform.accounts.by_id(account_id)
     if account is None:
         raise AccountGone("the account does not exist any more")
+    if account.email.lower().endswith(PLATFORMS_OWN):
+        raise Forbidden("this account is the platform's own, and nobody's; log in as yourself")
     await _confirm(request, account, data)
     if is_staff(request.principal) and not await platform.accounts.colleagues(account_id, frozenset(STAFF)):
         raise LastOfStaff("nobody else can operate the platform; make another account for an operator first")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,9 +31,7 @@ async def bookings_page(request: PageRequest) -> Page:
     token = await request.token()
     cursor = request.query_params.get(_CURSOR)
     found = await request.api.get("/v1/bookings", token, **({_CURSOR: cursor} if cursor else {}))
-    ids = {item["hotel_id"] for item in found["items"]}
-    hotels = await asyncio.gather(*(_hotel(request, hotel_id) for hotel_id in ids))
-    return page(request, "bookings.html", found=found, hotels=dict(zip(ids, hotels, strict=True)))
+    return page(request, "bookings.html", found=found, hotels=await hotels_of(request, found["items"]))
 
 
 @get("/bookings/{booking_id:uuid}", include_in_schema=False)
@@ -130,6 +129,13 @@ async def _cancellation(request: PageRequest, booking_id: UUID, notice: str | No
         key=uuid4().hex,
         notice=notice,
     )
+
+
+async def hotels_of(request: PageRequest, bookings: Iterable[Answer]) -> dict[str, Answer]:
+    """The hotels of ``bookings``, by their ids."""
+    ids = {booking["hotel_id"] for booking in bookings}
+    hotels = await asyncio.gather(*(_hotel(request, hotel_id) for hotel_id in ids))
+    return dict(zip(ids, hotels, strict=True))
 
 
 async def _quote(request: PageRequest, booking_id: UUID, token: str) -> Answer | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from typing import Any
 
 from litestar import get, post
 
+from api.web.booking_pages import hotels_of
 from api.web.client import Answer, ApiProblem
 from api.web.forms import submitted
 from api.web.rendering import Page, page, see
@@ -17,6 +17,7 @@ _HERE = "/account"
 _REFUSED = frozenset({"password-wrong", "last-of-staff", "too-many-requests"})
 _OPEN = frozenset({"pending", "awaiting_payment", "confirmed"})
 _MOST_OPEN = 100
+_NOT_THERE = frozenset({404, 503})
 
 
 @get(_HERE, include_in_schema=False)
@@ -61,10 +62,18 @@ async def _deletion(request: PageRequest, problem: ApiProblem | None) -> Page:
     return page(request, "account_deletion.html", status, me=me, stays=stays, problem=problem)
 
 
-async def _stays_to_come(request: PageRequest, token: str) -> list[dict[str, Any]]:
-    """The guest's bookings that are not over, with their hotels."""
+async def _stays_to_come(request: PageRequest, token: str) -> list[dict[str, Any]] | None:
+    """The guest's bookings that are not over, with their hotels; None while they cannot be looked up.
+
+    Erasing does not need them: nobody is kept from it because a store is away.
+    """
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    found = await request.api.get("/v1/bookings", token, limit=_MOST_OPEN, **{"from": today})
-    bookings: list[Answer] = [each for each in found["items"] if each["status"] in _OPEN]
-    hotels = await asyncio.gather(*(request.api.get(f"/v1/hotels/{each['hotel_id']}") for each in bookings))
-    return [booking | {"hotel": hotel} for booking, hotel in zip(bookings, hotels, strict=True)]
+    try:
+        found = await request.api.get("/v1/bookings", token, limit=_MOST_OPEN, **{"from": today})
+        bookings: list[Answer] = [each for each in found["items"] if each["status"] in _OPEN]
+        hotels = await hotels_of(request, bookings)
+    except ApiProblem as error:
+        if error.status not in _NOT_THERE:
+            raise
+        return None
+    return [booking | {"hotel": hotels[booking["hotel_id"]]} for booking in bookings]

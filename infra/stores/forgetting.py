@@ -9,11 +9,10 @@ from uuid import UUID
 
 import asyncpg
 
-from commands.accounts import AccountsUnavailable
 from commands.forgetting import Forgotten
 from infra.eventstore.sql import in_schema
-from infra.stores.users_tables import OUT_OF_SERVICE, UsersTables
-from projections.ports import DocumentStore, Where
+from infra.stores.users_tables import UsersTables
+from projections.ports import DocumentStore, StoreUnavailable, Where
 
 REDACTED = "[forgotten]"
 _SHORTEST_NUMBER = 6
@@ -40,7 +39,8 @@ _TEXTS = (
     ("dead_letters", "message"),
 )
 """What people write, and what errors quote: (table, column)."""
-_JSON = frozenset({"message"})
+_JSON = ("dead_letters", "message")
+"""The one of them that must stay JSON."""
 
 
 class PostgresPersonalTables(UsersTables):
@@ -77,34 +77,36 @@ class PostgresTraces:
 
     async def erase(self, forgotten: Forgotten) -> None:
         """See Traces."""
-        pattern = pattern_of(forgotten.words)
-        try:
-            await self._pool.execute(in_schema(_KEYS, self._context), f"{forgotten.account_id} ")
-            if pattern:
-                for table, column in _TEXTS:
-                    await self._pool.execute(in_schema(_redaction(table, column), self._context), pattern, REDACTED)
-        except OUT_OF_SERVICE as error:
-            raise AccountsUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
+        await self._pool.execute(in_schema(_KEYS, self._context), f"{forgotten.account_id} ")
+        for table, column in _TEXTS:
+            if pattern := pattern_of(forgotten.words, in_json=(table, column) == _JSON):
+                await self._pool.execute(in_schema(_redaction(table, column), self._context), pattern, REDACTED)
 
 
 def _redaction(table: str, column: str) -> str:
-    text, kind = (f"{column}::text", "::json") if column in _JSON else (column, "")
+    text, kind = (f"{column}::text", "::json") if (table, column) == _JSON else (column, "")
     return (
         f"UPDATE @{table} SET {column} = regexp_replace({text}, $1, $2, 'gi'){kind} "  # noqa: S608 - names of ours
         f"WHERE {text} ~* $1"
     )
 
 
-def pattern_of(words: Iterable[str]) -> str:
+def pattern_of(words: Iterable[str], *, in_json: bool) -> str:
     """A regular expression of PostgreSQL that finds any of ``words`` that can only mean a person; empty if none can.
 
     These are addresses, numbers, and names of more than one word: a name such as "Hope" is in many a sentence, and
-    whoever called themselves "refund" could take that word out of the record of what operators did.
+    whoever called themselves "refund" could take that word out of the record of what operators did. In JSON they are
+    looked for as they are written in its strings; numbers are left alone there, because most are somebody else's.
     """
-    telling = {word for word in words if "@" in word or " " in word.strip() or _is_number(word)}
-    written = {spelling for word in telling for spelling in (word, json.dumps(word)[1:-1])}
+    telling = {word for word in words if _is_name(word) or (_is_number(word) and not in_json)}
+    quoted = {json.dumps(word, ensure_ascii=ascii_only)[1:-1] for word in telling for ascii_only in (True, False)}
+    written = quoted if in_json else telling | quoted
     alternatives = "|".join(re.escape(word) for word in sorted(written, key=len, reverse=True))
     return rf"(?<!\w)(?:{alternatives})(?!\w)" if written else ""
+
+
+def _is_name(word: str) -> bool:
+    return ("@" in word or " " in word.strip()) and any(map(str.isalpha, word))
 
 
 def _is_number(word: str) -> bool:
@@ -112,9 +114,14 @@ def _is_number(word: str) -> bool:
 
 
 def guests_in(documents: DocumentStore, booking_pages: str) -> Callable[[UUID], Awaitable[Sequence[UUID]]]:
-    """Finds the guests of an account's bookings in the read model of this name."""
+    """Finds the guests of an account's bookings in the read model of this name.
+
+    Raises StoreUnavailable while there is none: an empty list would leave names for ever.
+    """
 
     async def guests_of(account_id: UUID) -> Sequence[UUID]:
+        if await documents.pointed(booking_pages) is None:
+            raise StoreUnavailable(f"{booking_pages} is being built; who an account's guests are is known then")
         found: list[UUID] = []
         cursor: str | None = None
         while True:

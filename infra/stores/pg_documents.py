@@ -14,6 +14,7 @@ import asyncpg
 import orjson
 
 from commands.turns import in_turns
+from infra.eventstore.errors import SERVER_AWAY
 from infra.stores.cursors import seal, unseal
 from projections.ports import BuildMissing, Document, FoldedDocument, Page, StoreUnavailable, Where
 
@@ -25,13 +26,6 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """The escape of NUL in JSON, not preceded by a backslash that is itself escaped."""
 _PATIENCE_SECONDS = 5.0
 _BULK_PATIENCE_SECONDS = 30.0
-_AWAY = (
-    OSError,  # also TimeoutError: refused, reset, or no answer in time
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,  # the pool or its connection was closed under us
-    asyncpg.OperatorInterventionError,  # the server shuts down or starts
-    asyncpg.InsufficientResourcesError,  # no connection or disk left
-)
 
 
 class PostgresDocuments:
@@ -196,7 +190,7 @@ class PostgresDocuments:
         try:
             async with self._pool.acquire(timeout=_PATIENCE_SECONDS) as connection:
                 yield connection
-        except _AWAY as error:
+        except SERVER_AWAY as error:
             raise StoreUnavailable(f"PostgreSQL does not answer: {type(error).__name__} {error}") from error
 
     @asynccontextmanager

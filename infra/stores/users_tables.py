@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from commands.accounts import AccountsUnavailable
+from infra.eventstore.errors import SERVER_AWAY
 
 _FIRST = """
 CREATE TABLE @accounts (
@@ -72,14 +73,6 @@ CREATE TABLE @erasures (
 _MIGRATIONS = (_FIRST, _FORGETTING)
 """Each is run once, in order. What was released is never edited: append."""
 
-OUT_OF_SERVICE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    OSError,
-)
-
 
 class UsersTables:
     """Base of what works on these tables, over ``pool``; call ``migrate`` once before anything else."""
@@ -116,7 +109,7 @@ class UsersTables:
         try:
             async with self._pool.acquire() as connection:
                 yield connection
-        except OUT_OF_SERVICE as error:
+        except SERVER_AWAY as error:
             raise AccountsUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
 
     async def _row(self, statement: str, *values: Any) -> asyncpg.Record | None:

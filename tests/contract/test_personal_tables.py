@@ -13,8 +13,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from commands.accounts import Account, AccountGone, Accounts, AccountsUnavailable, Person, Remark, Role
+from commands.accounts import Account, AccountGone, Accounts, Person, Remark, Role
 from commands.forgetting import Forgotten, PersonalTables
+from commands.ports import Temporary
+from infra.eventstore.pool import create_pool
 from infra.eventstore.schema import migrate
 from infra.eventstore.sql import in_schema
 from infra.stores import users_tables
@@ -228,7 +230,7 @@ async def test_words_that_can_only_mean_a_person_are_taken_out_of_what_was_writt
 
 
 async def test_messages_stay_what_they_are_but_for_the_name(texts: Texts) -> None:
-    message = {"type": "users.v1.X", "data": {"said": 'Zoë "Oak" is ill', "number": 7}}
+    message = {"type": "users.v1.X", "data": {"said": 'Zoë "Oak" is ill', "number": 7, "amount_minor": 100000}}
     await texts.run(
         "INSERT INTO @dead_letters (letter_id, consumer, message_key, context, topic, message, error, traceback,"
         " attempts, behind, parked_at) VALUES ($1, 'f', 'k', 'users', 't', $2, $3, $3, 1, false, $4)",
@@ -237,11 +239,11 @@ async def test_messages_stay_what_they_are_but_for_the_name(texts: Texts) -> Non
         "ValueError: 'Zoë \"Oak\"'",
         NOW,
     )
-    await PostgresTraces(texts.pool, texts.context).erase(Forgotten(ANN, frozenset({'Zoë "Oak"'})))
+    await PostgresTraces(texts.pool, texts.context).erase(Forgotten(ANN, frozenset({'Zoë "Oak"', "100000", '", "'})))
     (row,) = await texts.run("SELECT message, error, traceback FROM @dead_letters")
     assert json.loads(row["message"]) == {
         "type": "users.v1.X",
-        "data": {"said": f"{REDACTED} is ill", "number": 7},
+        "data": {"said": f"{REDACTED} is ill", "number": 7, "amount_minor": 100000},
     }
     assert row["error"] == row["traceback"] == f"ValueError: '{REDACTED}'"
 
@@ -256,8 +258,8 @@ async def test_the_keys_of_the_accounts_requests_go_and_nobody_elses(texts: Text
 async def test_a_database_that_is_away_is_waited_for(postgres_url: str) -> None:
     gate = Gate(postgres_url)
     await gate.open()
-    async with asyncpg.create_pool(gate.url, min_size=1, max_size=1) as pool:
+    async with await create_pool(gate.url, max_size=1) as pool:
         await gate.shut()
-        with pytest.raises(AccountsUnavailable, match="PostgreSQL"):
+        with pytest.raises(Temporary, match="PostgreSQL"):
             await PostgresTraces(pool, "users").erase(Forgotten(ANN, frozenset()))
     await gate.shut()

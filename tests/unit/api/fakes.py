@@ -375,8 +375,9 @@ class MemoryBuilds:
         """See BuildRegistry."""
         return next(each.state for each in self.all if each.name == build.name)
 
-    async def change(self, build: Build, state: BuildState) -> Build:
+    async def change(self, build: Build, state: BuildState, *, keep: bool | None = None) -> Build:
         """See BuildRegistry."""
+        del keep
         if state in UNDER_WAY:
             self._refuse_another(build.projection)
         if build not in self.all:

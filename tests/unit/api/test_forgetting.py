@@ -12,6 +12,7 @@ import pytest
 from api.http.settings import HttpSettings, Limits
 from commands.accounts import Role
 from domain.account.events import AccountRegistered, GuestForgotten, PersonalDataErased
+from infra.bootstrap.local import local_operator
 from tests.unit.api.conftest import SETTINGS, World, book, offer_token, ok, open_hotel, refused, world_of
 from tests.unit.api.fakes import Memory
 
@@ -45,6 +46,12 @@ async def test_a_guest_is_forgotten_at_once_and_it_is_on_record(world: World) ->
     assert log[1].metadata.correlation_id.urn == f"urn:uuid:{answer.headers['x-request-id']}"
     assert log[2].metadata.causation_id == log[1].event_id
     assert "eve" not in "".join(each.event.model_dump_json() for each in log)
+
+
+async def test_the_account_of_the_command_line_is_nobodys_to_forget(world: World) -> None:
+    tokens = await local_operator(world.memory.platform)
+    world.anonymous.headers["Authorization"] = f"Bearer {tokens.access_token}"
+    refused(await ask(world.anonymous), 403, "forbidden")
 
 
 async def test_the_same_address_begins_anew(world: World) -> None:

@@ -328,6 +328,15 @@ async def test_deleting_the_account_takes_a_page_that_says_what_it_means_and_the
     assert "Your account is deleted" in await shown(guest, "/account/deleted")
 
 
+async def test_nobody_is_kept_from_deleting_the_account_because_a_store_is_away(
+    guest: httpx.AsyncClient, api: FakeApi
+) -> None:
+    api.refusals["GET /v1/bookings"] = problem(503, "temporarily-unavailable", "the store is away")
+    text = await shown(guest, "/account/deletion")
+    assert "We cannot look up right now" in text
+    assert (await guest.post("/account/deletion", data=hidden(text) | {"password": "secret"})).status_code == 303
+
+
 async def test_an_account_is_not_deleted_from_elsewhere(guest: httpx.AsyncClient, api: FakeApi) -> None:
     answer = await guest.post("/account/deletion", data={"password": "secret", "form_token": "x" * 43})
     assert answer.status_code == 403
