@@ -58,9 +58,10 @@ class NightledgerHost:
             async with client_of(settings.url, token) as client:
                 yield client
             return
-        server = LocalAccess(settings.data_dir).read()
+        access = LocalAccess(settings.data_dir)
+        server = access.read()
         if server is not None and await server.answers():
-            async with client_of(server.url, server.token) as client:
+            async with client_of(server.url, server.token, latest=access.latest_token) as client:
                 yield client
             return
         from infra.bootstrap.serving import in_this_process  # noqa: PLC0415 - see the class

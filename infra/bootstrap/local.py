@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import secrets
+from collections.abc import Callable, Generator
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -21,6 +22,7 @@ from api.platform import Platform
 from commands.accounts import Account
 from commands.ports import Temporary
 from commands.security import TokenPair
+from domain.shared.errors import Unauthenticated
 
 RENEW_SECONDS = 300
 """A third of an access token's life."""
@@ -56,6 +58,11 @@ class LocalAccess:
         if not self._file.exists():
             return None
         return RunningServer.model_validate_json(self._file.read_text(encoding="utf-8"))
+
+    def latest_token(self) -> str | None:
+        """The token that is in the file now."""
+        server = self.read()
+        return None if server is None else server.token
 
     async def keep(self, platform: Platform, url: str) -> None:
         """Write the file, and again with a fresh token before the last one ends, until cancelled."""
@@ -104,6 +111,8 @@ async def _renewed(platform: Platform, tokens: TokenPair) -> TokenPair:
             if refreshing:
                 return await platform.tokens.refresh(tokens.refresh_token)
             return await local_operator(platform)
+        except Unauthenticated:
+            refreshing = False  # a session ends for good after some weeks, or when somebody ends it
         except Temporary as error:
             # The token may have been used up or not: whoever shows a used one loses the session.
             log.warning("the command line's access is not renewed yet", error=str(error))
@@ -111,7 +120,29 @@ async def _renewed(platform: Platform, tokens: TokenPair) -> TokenPair:
             await asyncio.sleep(AGAIN_SECONDS)
 
 
-def client_of(url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """A client of the API at ``url`` that shows ``token``."""
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, transport=transport)
+class BearerToken(httpx.Auth):
+    """Shows a token, and when that is refused once more the one that ``latest`` gives by then."""
+
+    def __init__(self, token: str, latest: Callable[[], str | None]) -> None:
+        self._token = token
+        self._latest = latest
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """See httpx.Auth."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        answer = yield request
+        latest = self._latest() if answer.status_code == httpx.codes.UNAUTHORIZED else None
+        if latest is not None and latest != self._token:
+            self._token = latest
+            request.headers["Authorization"] = f"Bearer {latest}"
+            yield request
+
+
+def client_of(
+    url: str,
+    token: str,
+    transport: httpx.AsyncBaseTransport | None = None,
+    latest: Callable[[], str | None] = lambda: None,
+) -> httpx.AsyncClient:
+    """A client of the API at ``url`` that shows ``token``; see BearerToken for ``latest``."""
+    return httpx.AsyncClient(base_url=url, auth=BearerToken(token, latest), timeout=30, transport=transport)

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
 
 from commands.ports import Temporary
 from commands.security import TokenPair, Tokens
-from infra.bootstrap.local import LocalAccess
+from domain.shared.errors import Unauthenticated
+from infra.bootstrap.local import LocalAccess, client_of
 from tests.unit.api.fakes import Memory
+
+
+class Ended:
+    """Tokens whose session ends by itself after each renewal, as one does after a month."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.issue = tokens.issue
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """See Tokens."""
+        raise Unauthenticated(f"the token {refresh_token[:4]} has expired")
 
 
 class Interrupted:
@@ -32,15 +46,16 @@ class Interrupted:
         raise Temporary("PostgreSQL is away")
 
 
-async def test_the_access_of_the_command_line_outlives_an_outage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("trouble", [Interrupted, Ended])
+async def test_the_access_of_the_command_line_outlives_outages_and_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Callable[[Tokens], object]
 ) -> None:
     monkeypatch.setattr("infra.bootstrap.local.RENEW_SECONDS", 0)
     monkeypatch.setattr("infra.bootstrap.local.AGAIN_SECONDS", 0)
     platform = Memory().platform
     access = LocalAccess(tmp_path)
     keeping = asyncio.create_task(
-        access.keep(dataclasses.replace(platform, tokens=cast("Tokens", Interrupted(platform.tokens))), "http://here")
+        access.keep(dataclasses.replace(platform, tokens=cast("Tokens", trouble(platform.tokens))), "http://here")
     )
     seen: set[str] = set()
     async with asyncio.timeout(10):
@@ -53,3 +68,18 @@ async def test_the_access_of_the_command_line_outlives_an_outage(
     with pytest.raises(asyncio.CancelledError):
         await keeping
     assert access.read() is None
+
+
+async def test_who_follows_for_long_shows_the_token_of_the_time() -> None:
+    """A command holds its token for longer than that is good."""
+    good = "first"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200 if request.headers["Authorization"] == f"Bearer {good}" else 401)
+
+    async with client_of("http://here", good, httpx.MockTransport(answer), lambda: good) as client:
+        assert (await client.get("/")).status_code == 200
+        good = "second"
+        assert [(await client.get("/")).status_code for _ in range(2)] == [200, 200]
+    async with client_of("http://here", "never", httpx.MockTransport(answer)) as client:
+        assert (await client.get("/")).status_code == 401
