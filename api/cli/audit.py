@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 
 from api.cli.host import Host
-from api.cli.output import EXIT_FAILED, call, err, fail, out, print_json, progress_bar, show, with_client
+from api.cli.output import EXIT_FAILED, call, complain, fail, out, print_json, progress_bar, show, with_client
 from api.cli.times import FORMS, METAVAR, moment
 
 READ_MODEL = "read_model:"
@@ -83,7 +83,7 @@ async def _repaired(client: httpx.AsyncClient, replays: dict[str, str], bar: Pro
                 break
             await asyncio.sleep(_POLL_SECONDS)
         if replay["state"] == "failed":
-            err.print(f"[red]{name}: {replay['error']}[/red]", highlight=False)
+            complain(f"{name}: {replay['error']}")
         else:
             done.add(name)
     return done

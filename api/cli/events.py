@@ -58,9 +58,8 @@ async def _tail(client: httpx.AsyncClient, contexts: Sequence[str], limit: int, 
     _print_events(items[max(0, len(items) - limit) :], as_json=as_json)
     if not follow:
         return
-    async with asyncio.TaskGroup() as group:
-        for context, page in zip(contexts, newest, strict=True):
-            group.create_task(_follow(client, context, page["position"], as_json=as_json))
+    following = zip(contexts, newest, strict=True)
+    await asyncio.gather(*(_follow(client, context, page["position"], as_json=as_json) for context, page in following))
 
 
 async def _follow(client: httpx.AsyncClient, context: str, position: str, *, as_json: bool) -> None:
@@ -91,7 +90,7 @@ async def _stream(client: httpx.AsyncClient, stream_id: UUID, *, as_json: bool) 
     for item in items:
         out.print(f"[bold]{item['version']:4} {item['type']}[/bold]  {item['at']}  by {item['actor']}", highlight=False)
         out.print(f"     why: {item['why']}", highlight=False, markup=False)
-        cause = f"{item['cause'] or 'unknown'} {item['caused_by']}" if item["caused_by"] else "-"
+        cause = f"{item['cause'] or 'what was not looked up,'} {item['caused_by']}" if item["caused_by"] else "-"
         out.print(f"     caused by {cause}, correlation {item['correlation_id']}", highlight=False)
         out.print(f"     {item['what']}", highlight=False, markup=False)
 

@@ -99,7 +99,7 @@ class _Import:
             print_json({"outcomes": dict(self._outcomes), "broken": broken, "seconds": round(self._seconds, 1)})
             return
         for row in self._broken:
-            err.print(f"line {row.line}: {row.reason}", highlight=False)
+            err.print(f"line {row.line}: {row.reason}", highlight=False, markup=False)
         for outcome, count in sorted(self._outcomes.items()):
             out.print(f"{count:8} {outcome}", highlight=False)
         out.print(f"{len(self._broken):8} broken rows skipped", highlight=False)

@@ -25,9 +25,14 @@ _WHOLE = frozenset({"name", "build", "group", "state"})
 _RED = ("paused", "failed", "down", "quarantined")
 
 
+def complain(message: str) -> None:
+    """Say what went wrong, word for word: errors are full of brackets, which are no markup."""
+    err.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
+
+
 def fail(message: str) -> NoReturn:
     """Say what went wrong and end with exit status 1."""
-    err.print(f"[red]{message}[/red]", highlight=False, soft_wrap=True)
+    complain(message)
     raise typer.Exit(EXIT_FAILED)
 
 

@@ -10,7 +10,7 @@ import httpx
 import typer
 from rich.progress import Progress
 
-from api.cli.output import EXIT_FAILED, call, err, fail, out, print_json, progress_bar
+from api.cli.output import EXIT_FAILED, call, complain, err, fail, out, print_json, progress_bar
 
 _POLL_SECONDS = 0.3
 _UNDER_WAY = ("building", "returning", "unwanted")
@@ -26,20 +26,19 @@ async def replay(client: httpx.AsyncClient, names: Sequence[str], *, keep: bool,
 async def follow(client: httpx.AsyncClient, names: Sequence[str], *, as_json: bool) -> None:
     """Follow what is under way, of ``names`` if there are any."""
     under_way = await _under_way(client)
-    followed = {name: under_way[name] for name in names or under_way if name in under_way}
-    if not followed:
-        err.print("no such replay is under way" if names else "no replay is under way")
-    await _follow(client, followed, as_json=as_json)
+    if not under_way and not names:
+        err.print("no replay is under way")
+        return
+    await _follow(client, {name: _one_of(under_way, name) for name in names or under_way}, as_json=as_json)
 
 
 async def cancel(client: httpx.AsyncClient, names: Sequence[str], why: str) -> None:
     """Give up the replays of ``names``."""
     under_way = await _under_way(client)
     for name in names:
-        if name not in under_way:
-            fail(f"no replay of {name!r} is under way")
-        replay = await call(client, "POST", f"/v1/ops/replays/{under_way[name]}/cancel", json={"why": why})
-        out.print(f"{replay['build']} will be dropped; readers see what they saw before", highlight=False)
+        replay_id = _one_of(under_way, name)
+        replay = await call(client, "POST", f"/v1/ops/replays/{replay_id}/cancel", json={"why": why})
+        out.print(f"{replay['build']} is given up; readers see what they saw before", highlight=False)
 
 
 async def back(client: httpx.AsyncClient, name: str, *, why: str, as_json: bool) -> None:
@@ -51,6 +50,13 @@ async def back(client: httpx.AsyncClient, name: str, *, why: str, as_json: bool)
 async def _under_way(client: httpx.AsyncClient) -> dict[str, str]:
     items = (await call(client, "GET", "/v1/ops/replays"))["items"]
     return {item["projection"]: item["replay_id"] for item in items}
+
+
+def _one_of(under_way: Mapping[str, str], name: str) -> str:
+    """The replay of ``name``; without one the command ends."""
+    if name not in under_way:
+        fail(f"no replay of {name!r} is under way: `nightledger projections status {name}` tells how it stands")
+    return under_way[name]
 
 
 async def _follow(client: httpx.AsyncClient, replays: Mapping[str, str], *, as_json: bool) -> None:
@@ -70,7 +76,7 @@ async def _follow(client: httpx.AsyncClient, replays: Mapping[str, str], *, as_j
         if as_json:
             print_json(replay)
         elif replay["error"]:
-            err.print(f"[red]{replay['projection']}: {replay['error']}[/red]", highlight=False, soft_wrap=True)
+            complain(f"{replay['projection']}: {replay['error']}")
         elif replay["state"] != "live":
             err.print(f"{replay['projection']}: {replay['build']} is {replay['state']}", highlight=False)
     if any(replay["state"] != "live" for replay in ended):

@@ -9,7 +9,7 @@ from uuid import UUID
 from commands.ports import RecordedEvent
 from domain.saga.events import SagaCommandIssued, SagaReacted
 
-_OUTSIDE = {"user": "request", "timer": "timer", "import": "import"}
+_OUTSIDE = {"user": "request", "timer": "timer", "import": "import", "system": "the platform"}
 """What an event followed from that is no event: by the kind of its actor."""
 
 Known = Mapping[UUID, RecordedEvent]
@@ -32,13 +32,18 @@ def caused_by(recorded: RecordedEvent, known: Known) -> dict[str, Any] | None:
         return None
     cause = known.get(cause_id)
     if cause is None:
-        return {"event_id": None, "what": _OUTSIDE.get(_kind_of_actor(recorded)), "command_id": str(cause_id)}
+        return {"event_id": None, "what": outside(recorded), "command_id": str(cause_id)}
     command_id = cause.event.command_id if isinstance(cause.event, SagaCommandIssued) else None
     return {
         "event_id": str(cause.event_id),
         "what": _name(cause),
         "command_id": None if command_id is None else str(command_id),
     }
+
+
+def outside(recorded: RecordedEvent) -> str | None:
+    """What the event followed from if that was no event; None if it was one."""
+    return _OUTSIDE.get(recorded.metadata.actor.partition(":")[0])
 
 
 def why(recorded: RecordedEvent, known: Known, words: str | None = None) -> str:
@@ -64,7 +69,3 @@ def why(recorded: RecordedEvent, known: Known, words: str | None = None) -> str:
 def _name(recorded: RecordedEvent) -> str:
     event = recorded.event
     return event.command if isinstance(event, SagaCommandIssued) else event.topic
-
-
-def _kind_of_actor(recorded: RecordedEvent) -> str:
-    return recorded.metadata.actor.partition(":")[0]

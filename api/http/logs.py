@@ -11,7 +11,7 @@ from litestar import Response, Router, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from api.http.booking_views import words_with
-from api.http.causes import Known, by_id, caused_by, why
+from api.http.causes import Known, by_id, caused_by, outside, why
 from api.http.masking import masked_event
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
@@ -74,8 +74,9 @@ async def trace(request: ApiRequest, correlation: FromPath[UUID]) -> Json:
 
 
 async def _around(request: ApiRequest, events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
-    """Events of the flows that ``events`` belong to, among which their causes are; of the last flows, if many."""
-    correlations = list(dict.fromkeys(recorded.metadata.correlation_id for recorded in reversed(events)))
+    """Events of the flows in which causes of ``events`` are; of the last flows, if many."""
+    caused = [recorded for recorded in reversed(events) if outside(recorded) is None]
+    correlations = list(dict.fromkeys(recorded.metadata.correlation_id for recorded in caused))
     logs = request.platform.logs.values()
     found = await asyncio.gather(
         *(log.correlated(correlation) for correlation in correlations[:_FLOWS] for log in logs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -51,8 +52,8 @@ async def on_record(request: ApiRequest, action: str, target: str, why: str) -> 
     except DomainError as refusal:
         await platform.actions.end(record.action_id, {"refused": refusal.detail})
         raise
-    except Exception as error:
-        await platform.actions.end(record.action_id, {"failed": type(error).__name__})
+    except BaseException as error:  # also if whoever ordered it has gone away in the middle
+        await asyncio.shield(platform.actions.end(record.action_id, {"failed": type(error).__name__}))
         raise
     await platform.actions.end(record.action_id, record.outcome)
 

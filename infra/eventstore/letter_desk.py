@@ -49,12 +49,14 @@ WHERE letter_id = ANY($1::uuid[])
 ORDER BY consumer, stream_id, context, transaction_id, notification_id, parked_at"""
 
 _COUNTS = "SELECT consumer, count(*) FROM @dead_letters GROUP BY consumer"
-# Those that failed themselves come first.
+# Those that failed themselves come first. What they say is looked up for one a feed only: messages are large.
 _PARKED_EVENTS = """
-SELECT DISTINCT ON (consumer) consumer, count(*) OVER (PARTITION BY consumer) AS number, topic,
-  message->>'id' AS event_id, error, parked_at
-FROM @dead_letters WHERE stream_id IS NOT NULL
-ORDER BY consumer, behind, parked_at, transaction_id, notification_id"""
+SELECT consumer, number, topic, message->>'id' AS event_id, error, parked_at
+FROM (
+  SELECT DISTINCT ON (consumer) letter_id, count(*) OVER (PARTITION BY consumer) AS number
+  FROM @dead_letters WHERE stream_id IS NOT NULL
+  ORDER BY consumer, behind, parked_at, transaction_id, notification_id
+) first JOIN @dead_letters USING (letter_id)"""
 _DISCARD = "DELETE FROM @dead_letters WHERE letter_id = ANY($1::uuid[])"
 _ORDER = """
 INSERT INTO @retry_orders (action_id, letter_id, consumer)

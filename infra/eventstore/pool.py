@@ -29,6 +29,7 @@ async def create_pool(url: str, *, min_size: int = 1, max_size: int = 32) -> asy
     Connections are opened as they are needed. Each context of the process keeps one for LISTEN, and each lock that is
     held keeps one, so ``max_size`` must be well above their number. Raises what asyncpg raises if the server is away.
     """
+    # create_pool makes asyncpg's own class only; these are its defaults.
     return await _Pool(
         url,
         min_size=min_size,
@@ -61,11 +62,13 @@ class _Use(PoolAcquireContext):
             raise _away(error) from error
 
     async def __aexit__(self, *ended: object) -> None:
-        error = ended[1]
-        if isinstance(error, asyncpg.InternalClientError) and self.connection is not None:
-            self.connection.terminate()  # it lost its server in the middle of something, and would fail for ever
+        error, connection = ended[1], self.connection
+        # An InterfaceError on a connection that is whole tells of a mistake of ours, such as a missing argument.
+        ours = isinstance(error, asyncpg.InterfaceError) and connection is not None and not connection.is_closed()
+        if isinstance(error, asyncpg.InternalClientError) and connection is not None:
+            connection.terminate()  # it lost its server in the middle of something, and would fail for ever
         await super().__aexit__(*ended)
-        if isinstance(error, SERVER_AWAY) and not isinstance(error, Temporary):
+        if isinstance(error, SERVER_AWAY) and not isinstance(error, Temporary) and not ours:
             raise _away(error) from error
 
 

@@ -45,6 +45,8 @@ async def test_what_the_server_refuses_is_nothing_temporary(gate: Gate) -> None:
     async with await create_pool(gate.url) as pool:
         with pytest.raises(asyncpg.UndefinedTableError):
             await pool.fetch("SELECT * FROM nowhere")
+        with pytest.raises(asyncpg.InterfaceError, match="expects 0 arguments"):
+            await pool.fetch("SELECT 1", "a mistake of ours")
         assert await pool.fetchval("SELECT 1") == 1
 
 
