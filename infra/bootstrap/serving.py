@@ -88,7 +88,7 @@ class _Serving:
             loop.add_signal_handler(number, self._stopped.set)
         async with started(self._settings, self._services, self._fatal) as running:
             log.info("started", services=list(self._services))
-            _collect_less_often()
+            collect_less_often()
             if "gateway" in self._services:
                 await self._serve_http(running)
             else:
@@ -178,7 +178,7 @@ def _metrics(settings: Settings, running: Started) -> Iterator[None]:
         thread.join()
 
 
-def _collect_less_often() -> None:
+def collect_less_often() -> None:
     """Look for garbage in cycles more rarely: what events are made of has none, and is made by the thousand.
 
     With Python's own thresholds the collector takes half of the time in which a log is read.

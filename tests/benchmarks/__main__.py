@@ -12,10 +12,11 @@ from pathlib import Path
 
 import uvloop
 
+from infra.bootstrap.serving import collect_less_often
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.eventstore.pool import create_pool
 from tests.benchmarks import eventstore, reads, replays
-from tests.benchmarks.reporting import Result, as_the_platform_collects, report
+from tests.benchmarks.reporting import Result, report
 
 SUBJECTS = ("eventstore", "replays", "reads")
 
@@ -41,5 +42,5 @@ if __name__ == "__main__":
     chosen = sys.argv[1:] or list(SUBJECTS)
     if unknown := set(chosen) - set(SUBJECTS):
         sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
-    as_the_platform_collects()
+    collect_less_often()
     report(uvloop.run(main(chosen)))

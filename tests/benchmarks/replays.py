@@ -71,7 +71,7 @@ async def _measured(subject: loads.Subject, logs: Mapping[str, EventStore]) -> l
         replays.append(time.perf_counter() - began)
         written = written or await subject.fetch(build)
         again = f"{projection.name}_{2 * number + 2}"
-        await subject.writer.prepare(again)
+        await subject.writer.filling(again).begin(afresh=True)
         began = time.perf_counter()
         await subject.load(again)
         bulks.append(time.perf_counter() - began)

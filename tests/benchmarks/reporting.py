@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import platform
@@ -27,12 +26,6 @@ def latencies(seconds: Sequence[float]) -> dict[str, float]:
 def against(baseline: Result, ours: Result) -> list[Result]:
     """Both, ours with its part of the baseline's rate."""
     return [baseline, ours | {"of_baseline": round(ours["per_second"] / baseline["per_second"], 2)}]
-
-
-def as_the_platform_collects() -> None:
-    """Set the garbage collector as ``nightledger serve`` does, which halves the time that events take."""
-    gc.freeze()
-    gc.set_threshold(5_000, 3, 1_000)
 
 
 def report(results: Sequence[Result]) -> None:

@@ -61,7 +61,7 @@ async def test_everything_is_rebuilt_while_guests_read_and_book(
         for name in READ_MODELS - {"hotel_pages"}:
             await asyncio.to_thread(platform.run, "projections", "discard", name)
         done = await asyncio.to_thread(platform.run, "audit", "--full")
-        assert "hold" in done.stdout
+        assert "no violations" in done.stdout
 
 
 async def rebuild(platform: RunningPlatform, *arguments: str, command: str = "replay") -> list[dict[str, Any]]:
