@@ -11,7 +11,8 @@ import typer
 from rich.progress import Progress
 
 from api.cli.host import Host
-from api.cli.output import EXIT_FAILED, call, complain, fail, out, print_json, progress_bar, show, with_client
+from api.cli.output import EXIT_FAILED, call, fail, out, print_json, progress_bar, show, with_client
+from api.cli.replays import has_gone_live, watched
 from api.cli.times import FORMS, METAVAR, moment
 
 READ_MODEL = "read_model:"
@@ -72,21 +73,9 @@ async def _ended(client: httpx.AsyncClient, audit_id: str, bar: Progress) -> dic
 
 
 async def _repaired(client: httpx.AsyncClient, replays: dict[str, str], bar: Progress) -> set[str]:
-    """Names of the read models whose replay has ended well."""
-    done = set()
-    for name, replay_id in replays.items():
-        task = bar.add_task(f"replay of {name}", total=None, rate="")
-        while True:
-            replay = await call(client, "GET", f"/v1/ops/replays/{replay_id}")
-            bar.update(task, completed=replay["events_done"], total=replay["events_total"] or None)
-            if replay["state"] != "building":
-                break
-            await asyncio.sleep(_POLL_SECONDS)
-        if replay["state"] == "failed":
-            complain(f"{name}: {replay['error']}")
-        else:
-            done.add(name)
-    return done
+    """Names of the read models whose replay has ended well; of others it is said why."""
+    ended = [await watched(client, f"replay of {name}", replay_id, bar) for name, replay_id in replays.items()]
+    return {replay["projection"] for replay in ended if has_gone_live(replay)}
 
 
 def _wrong(check: dict[str, Any], repaired: set[str]) -> bool:

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from api.cli.output import EXIT_FAILED, call, complain, err, fail, out, print_json, progress_bar
 
 _POLL_SECONDS = 0.3
-_UNDER_WAY = ("building", "returning", "unwanted")
+_UNDER_WAY = ("building", "returning", "swapping", "unwanted")
 
 
 async def replay(client: httpx.AsyncClient, names: Sequence[str], *, keep: bool, why: str, as_json: bool) -> None:
@@ -63,7 +63,7 @@ async def _follow(client: httpx.AsyncClient, replays: Mapping[str, str], *, as_j
     """Show bars until all have ended; exit status 1 if one has not gone live."""
     try:
         with progress_bar() as bar:
-            ended = await asyncio.gather(*(_watch(client, name, replay, bar) for name, replay in replays.items()))
+            ended = await asyncio.gather(*(watched(client, name, replay, bar) for name, replay in replays.items()))
     except asyncio.CancelledError:
         err.print(
             "The platform goes on with it, also after a restart: `nightledger projections follow` shows it, "
@@ -72,18 +72,25 @@ async def _follow(client: httpx.AsyncClient, replays: Mapping[str, str], *, as_j
             soft_wrap=True,
         )
         raise
-    for replay in ended:
-        if as_json:
+    if as_json:
+        for replay in ended:
             print_json(replay)
-        elif replay["error"]:
-            complain(f"{replay['projection']}: {replay['error']}")
-        elif replay["state"] != "live":
-            err.print(f"{replay['projection']}: {replay['build']} is {replay['state']}", highlight=False)
-    if any(replay["state"] != "live" for replay in ended):
+    if [replay for replay in ended if not has_gone_live(replay, quiet=as_json)]:
         raise typer.Exit(EXIT_FAILED)
 
 
-async def _watch(client: httpx.AsyncClient, name: str, replay_id: str, bar: Progress) -> dict[str, Any]:
+def has_gone_live(replay: Mapping[str, Any], *, quiet: bool = False) -> bool:
+    """Whether a replay that has ended is what readers see; unless ``quiet`` it is said why not."""
+    if replay["state"] == "live":
+        return True
+    if not quiet:
+        reason = replay["error"] or f"{replay['build']} is {replay['state']}"
+        complain(f"{replay['projection']}: {reason}")
+    return False
+
+
+async def watched(client: httpx.AsyncClient, name: str, replay_id: str, bar: Progress) -> dict[str, Any]:
+    """The replay once it has ended, followed by a bar of that ``name``."""
     task = bar.add_task(name, total=None, rate="")
     while True:
         replay: dict[str, Any] = await call(client, "GET", f"/v1/ops/replays/{replay_id}")

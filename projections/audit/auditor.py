@@ -1,7 +1,7 @@
 """One audit: find a cut, read every log once, judge.
 
 Rules look at events as they pass, keep little, and never ask a store; what they suspect is looked up afterwards. The
-reading is done in batches with a break after each, because it happens beside live traffic in the same process.
+reading is done in turns, because it happens beside live traffic in the same process.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from commands.ports import (
     RecordedEvent,
     ServiceUnavailable,
 )
+from commands.turns import in_turns
 from domain.inventory.events import HoldConfirmed, HoldExpired, HoldReleased
 from domain.shared.messages import Event
 from projections.audit.bookings import Bookings
@@ -159,16 +160,19 @@ class Auditor:
         done = 0
         progress(done, total)
         nobody: Sequence[Take] = ()
+
+        def take_one(recorded: RecordedEvent) -> None:
+            take_any(recorded)
+            for take in takers.get(type(recorded.event), nobody):
+                take(recorded)
+
         for context, log in self._audited.logs.items():
             end = cut.ends[context]
             run = await log.read_log(START, BATCH, up_to=end)
             while run.position != run.prev:
                 following = asyncio.create_task(log.read_log(run.position, BATCH, up_to=end))
                 try:
-                    for recorded in run.events:
-                        take_any(recorded)
-                        for take in takers.get(type(recorded.event), nobody):
-                            take(recorded)
+                    await in_turns(run.events, take_one)  # between the turns the next batch is asked for, and comes
                 except BaseException:
                     following.cancel()
                     raise

@@ -1,7 +1,7 @@
 """``make bench``: ratios against a named baseline, measured in one run on one machine. Gates nothing.
 
-``python -m tests.benchmarks [eventstore] [replays] [reads]`` runs some. Writes ``build/benchmarks.json`` and prints the
-same as a table. PostgreSQL is the embedded one, with fsync on; seeds are fixed.
+``python -m tests.benchmarks [eventstore] [replays] [reads] [audits]`` runs some. Writes ``build/benchmarks.json`` and
+prints the same as a table. PostgreSQL is the embedded one, with fsync on; seeds are fixed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import uvloop
 from infra.bootstrap.serving import collect_less_often
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.eventstore.pool import create_pool
-from tests.benchmarks import eventstore, reads, replays
+from tests.benchmarks import audits, eventstore, reads, replays
 from tests.benchmarks.reporting import Result, report
 
-SUBJECTS = ("eventstore", "replays", "reads")
+SUBJECTS = ("eventstore", "replays", "reads", "audits")
 
 
 async def main(subjects: list[str]) -> list[Result]:
@@ -27,8 +27,8 @@ async def main(subjects: list[str]) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="nightledger-bench-") as name:
         folder = Path(name)
         for subject in subjects:
-            if subject == "reads":
-                results += await reads.results(folder / "reads")
+            if subject in {"reads", "audits"}:
+                results += await (reads if subject == "reads" else audits).results(folder / subject)
                 continue
             with EmbeddedPostgres(folder / f"postgres-{subject}") as server:
                 async with await create_pool(server.url, max_size=eventstore.CLIENTS + 8) as pool:

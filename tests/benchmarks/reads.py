@@ -11,21 +11,13 @@ import random
 import time
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-import asyncpg
 import httpx
 
-from commands.ports import Checkpoint, Commit, Metadata
-from infra.clock import SystemClock
-from infra.embedded.postgres import EmbeddedPostgres
-from infra.eventstore.pool import create_pool
-from infra.eventstore.store import PostgresEventStore
-from infra.messaging.parking import consumer_of
-from sagas.runtime import SagaRuntime
 from tests.benchmarks import books
+from tests.benchmarks.busy_platform import nothing_under_way, platform_with_busy_years
 from tests.benchmarks.reporting import Result, latencies
-from tests.e2e.running import RunningPlatform, ok
+from tests.e2e.running import ok
 from tests.e2e.stories import until
 
 HOTELS = 500
@@ -39,41 +31,19 @@ _NIGHTS = {"from": "2026-06-01", "to": "2026-06-08"}
 
 async def results(folder: Path) -> list[Result]:
     """Reads without a replay, then during replays of all read models."""
-    data = folder / "data"
-    data.mkdir(parents=True)
-    with EmbeddedPostgres(data / "postgres") as server:
-        async with await create_pool(server.url) as pool:
-            await books.store(pool, books.busy_years(HOTELS, BOOKINGS))
-            await _settle(pool)
-    platform = RunningPlatform(data)
-    platform.arguments = ("--demo",)
-    with platform:
-        async with await platform.login("operator") as operator:
-            await _first_builds(operator)
-            quiet = await _load(operator)
-            before = await _builds(operator)
-            async with asyncio.TaskGroup() as group:
-                replaying = group.create_task(_replay_again_and_again(operator))
-                busy = await _load(operator)
-                replaying.cancel()
-            replayed = await _builds(operator) - before
+    async with platform_with_busy_years(folder, HOTELS, BOOKINGS) as operator:
+        quiet = await _load(operator)
+        before = await _builds(operator)
+        async with asyncio.TaskGroup() as group:
+            replaying = group.create_task(_replay_again_and_again(operator))
+            busy = await _load(operator)
+            replaying.cancel()
+        replayed = await _builds(operator) - before
     how = f"{PER_SECOND} requests a second, {SECONDS:.0f} s, one process"
     baseline: Result = {"name": "baseline: reads, no replay", "how": how, **latencies(quiet)}
     during: Result = {"name": "reads while all is replayed", "how": how, **latencies(busy)}
     during["note"] = f"p99 {during['p99_ms'] / baseline['p99_ms']:.2f} times; {replayed} builds swapped in meanwhile"
     return [baseline, during]
-
-
-async def _settle(pool: asyncpg.Pool) -> None:
-    """Let the sagas and the services that they command have seen what the log says: it is all over."""
-    heads = {context: await PostgresEventStore(pool, context).head() for context in books.CONTEXTS}
-    metadata = Metadata(correlation_id=UUID(int=1), actor="bench", at=SystemClock().now())
-    feeds = {"bookings": [SagaRuntime.name, consumer_of("bookings")]}
-    for home in ("inventory", "bookings", "payments"):
-        names = feeds.get(home, [consumer_of(home)])
-        checkpoints = tuple(Checkpoint(name, context, head) for name in names for context, head in heads.items())
-        async with PostgresEventStore(pool, home) as store:
-            await store.commit(Commit(metadata, checkpoints=checkpoints))
 
 
 async def _load(client: httpx.AsyncClient) -> list[float]:
@@ -105,16 +75,6 @@ async def _load(client: httpx.AsyncClient) -> list[float]:
     return seconds
 
 
-async def _first_builds(operator: httpx.AsyncClient) -> None:
-    """Return when every read model has been built from the log."""
-
-    async def live() -> bool:
-        found = ok(await operator.get("/v1/ops/projections"))["items"]
-        return all(each["state"] == "live" for each in found) and await _nothing_under_way(operator)
-
-    await until(live, seconds=_PATIENCE_SECONDS)
-
-
 async def _builds(operator: httpx.AsyncClient) -> int:
     """How many builds there have been; they are numbered."""
     found = ok(await operator.get("/v1/ops/projections"))["items"]
@@ -124,8 +84,4 @@ async def _builds(operator: httpx.AsyncClient) -> int:
 async def _replay_again_and_again(operator: httpx.AsyncClient) -> None:
     while True:
         ok(await operator.post("/v1/ops/replays", json={}), 202)
-        await until(lambda: _nothing_under_way(operator), seconds=_PATIENCE_SECONDS)
-
-
-async def _nothing_under_way(operator: httpx.AsyncClient) -> bool:
-    return not ok(await operator.get("/v1/ops/replays"))["items"]
+        await until(lambda: nothing_under_way(operator), seconds=_PATIENCE_SECONDS)
