@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from infra.eventstore.changing import change_alone
 from infra.eventstore.errors import LogOfAnotherServer
 from infra.eventstore.sql import in_schema, schema_of
 
@@ -202,8 +203,7 @@ async def migrate(pool: asyncpg.Pool, context: str) -> None:
     Raises LogOfAnotherServer if the log cannot be read on this server.
     """
     async with pool.acquire() as connection, connection.transaction():
-        # Taken before anything is written: a process that waits here has no transaction id and holds no reader back.
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"migration of {context}")
+        await change_alone(connection, f"migration of {context}")
         done = await _migrations_done(connection, context)
         for number, statements in enumerate(_MIGRATIONS[done:], start=done + 1):
             await connection.execute(in_schema(statements, context))

@@ -25,6 +25,7 @@ import asyncpg
 
 from commands.payment_provider import Authorisation, ProviderTimeout, ProviderUnavailable
 from domain.shared.money import Money
+from infra.eventstore.changing import change_alone
 from infra.eventstore.sql import in_schema, schema_of
 
 SILENCE_SECONDS = 0.5
@@ -128,7 +129,7 @@ class SandboxProvider:
     async def migrate(self) -> None:
         """Create the tables; changes nothing if they are there, and may run in several processes at once."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"sandbox {self._schema}")
+            await change_alone(connection, f"sandbox {self._schema}")
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema_of(self._schema)}")
             await connection.execute(in_schema(_TABLES, self._schema))
 

@@ -14,6 +14,7 @@ import asyncpg
 import orjson
 
 from commands.turns import in_turns
+from infra.eventstore.changing import change_alone
 from infra.eventstore.errors import SERVER_AWAY
 from infra.stores.cursors import seal, unseal
 from projections.ports import BuildMissing, Document, FoldedDocument, Page, StoreUnavailable, Where
@@ -197,7 +198,7 @@ class PostgresDocuments:
     async def _changing(self) -> AsyncIterator[Any]:
         """A transaction that has what all builds need, and excludes others like it."""
         async with self._connection() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", self._schema)
+            await change_alone(connection, self._schema)
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self._schema)}")
             await connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {self._table(_POINTERS)} (name text PRIMARY KEY, build text NOT NULL)"

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from commands.accounts import AccountsUnavailable
+from infra.eventstore.changing import change_alone
 from infra.eventstore.errors import SERVER_AWAY
 
 _FIRST = """
@@ -87,10 +88,7 @@ class UsersTables:
     async def migrate(self) -> None:
         """Bring the tables up to date; changes nothing if they are, and may run in several processes at once."""
         async with self._connection() as connection, connection.transaction():
-            # First, while the transaction has no id: one that waits here must not hold the readers of a log back.
-            await connection.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"accounts {self._schema}"
-            )
+            await change_alone(connection, f"accounts {self._schema}")
             if await connection.fetchval("SELECT to_regclass($1)", self._sql("@accounts_version")) is None:
                 await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
                 await connection.execute(self._sql("CREATE TABLE @accounts_version (migrations integer NOT NULL)"))

@@ -197,9 +197,11 @@ async def process(at: Place, *projections: DocumentProjection) -> AsyncIterator[
         yield read_models
     finally:
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        await asyncio.wait([watching])
         await read_models.close()
         await feeds.close()
+        if not watching.cancelled():
+            watching.result()  # it has ended by itself: this says why
 
 
 async def ended(at: Place, build: Build) -> Build:
