@@ -313,6 +313,7 @@ class _World:
         yield self._paid(booking, RefundRequested(**paid, **refund))
         yield self._paid(booking, PaymentRefunded(**paid, **refund))
         yield self._booked(booking, "saga:cancellation", BookingCancelled(**booking.details, **money))
+        yield self._reacted(booking, "cancelled", None, "cancellation")
 
     def _count(self, booking: _Booking, rooms: int) -> tuple[NightLeft, ...]:
         room = booking.room
@@ -333,9 +334,9 @@ class _World:
             "booking_id": booking.booking_id,
         }
 
-    def _reacted(self, booking: _Booking, step: str, command: str | None) -> Step:
-        saga_id = uuid5(booking.booking_id, "booking")
-        saga: dict[str, Any] = {"saga_id": saga_id, "saga": "booking"}
+    def _reacted(self, booking: _Booking, step: str, command: str | None, name: str = "booking") -> Step:
+        saga_id = uuid5(booking.booking_id, name)
+        saga: dict[str, Any] = {"saga_id": saga_id, "saga": name}
         state = {name: str(value) for name, value in booking.details.items() if isinstance(value, UUID)}
         reacted = SagaReacted(
             **saga,
@@ -350,7 +351,7 @@ class _World:
         if command is not None:
             command_id = uuid5(saga_id, command)
             events += (SagaCommandIssued(**saga, command_id=command_id, command=command, content=state),)
-        return Step("bookings", saga_id, self._around(booking, "saga:booking"), events)
+        return Step("bookings", saga_id, self._around(booking, f"saga:{name}"), events)
 
     def _booked(self, booking: _Booking, actor: str, event: Event) -> Step:
         return Step("bookings", booking.booking_id, self._around(booking, actor), (event,))
