@@ -23,7 +23,7 @@ from projections.projection import CalendarProjection, DocumentProjection, FactP
 
 KEPT_BYTES = 32_000_000
 """How many bytes of documents (as JSON, which is a quarter of what they take) one fill keeps in memory."""
-_ROWS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 10_000
 _WRITES_AT_ONCE = 50
 """Of calendars: so many take the client a millisecond, in which nobody else has the event loop."""
 

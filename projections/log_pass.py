@@ -34,7 +34,7 @@ class Wanted:
 class LogPass:
     """``logs`` by context. The pass begins when each of ``readers`` has asked for something, or has given up."""
 
-    run_length = 1_000
+    run_length = 250
     """Events of one run, over all readers of the pass. Longer ones are not read faster, and keep more in memory."""
     patience = 2.0
     """How many seconds the pass waits for a reader that is behind."""

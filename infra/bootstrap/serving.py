@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -89,6 +90,7 @@ class _Serving:
         async with started(self._settings, self._services, self._fatal) as running:
             log.info("started", services=list(self._services))
             collect_less_often()
+            _share_with_threads()
             if "gateway" in self._services:
                 await self._serve_http(running)
             else:
@@ -185,6 +187,14 @@ def collect_less_often() -> None:
     """
     gc.freeze()
     gc.set_threshold(5_000, 3, 1_000)
+
+
+def _share_with_threads() -> None:
+    """Let a thread that is busy in Python give way ten times sooner than by itself.
+
+    Each time that the event loop wants to go on it waits for that, and a request comes back to it some twenty times.
+    """
+    sys.setswitchinterval(0.0005)
 
 
 @contextmanager
