@@ -27,6 +27,7 @@ from api.http.on_record import actions_router
 from api.http.openapi import machines_router, openapi_config
 from api.http.operations import operations_router
 from api.http.payments import payments_router
+from api.http.precedence import RequestsFirst
 from api.http.problems import EXCEPTION_HANDLERS
 from api.http.replays import replays_router
 from api.http.request_ids import add_headers
@@ -102,7 +103,7 @@ def create_app(platform: Platform, http: HttpSettings | None = None, tracing: Tr
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=[watching],
         logging_config=None,
-        middleware=[TracedRequests(tracing)],
+        middleware=[RequestsFirst(), TracedRequests(tracing)],
         openapi_config=openapi_config(platform.version),
         plugins=[PydanticPlugin(), web_plugin()],
         request_class=ApiRequest,

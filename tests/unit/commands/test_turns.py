@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from commands import turns
-from commands.turns import TURN_SECONDS, in_turns
+from commands.turns import TURN_SECONDS, going_first, in_turns
 
 
 def busy(number: int) -> int:
@@ -66,3 +66,32 @@ async def test_an_error_ends_it_and_others_get_their_turn(monkeypatch: pytest.Mo
     with pytest.raises(ZeroDivisionError):
         await in_turns([1, 0, 2], lambda number: 1 / number)
     assert await in_turns([4, 5], str) == ["4", "5"]
+
+
+async def test_nobody_has_a_turn_while_something_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(turns, "FIRST_SECONDS", 60)
+    done: list[int] = []
+    with going_first():
+        with going_first():
+            work = asyncio.create_task(in_turns(range(3), done.append))
+            await rounds_of_the_loop(10)
+        await rounds_of_the_loop(10)
+        assert done == [0], "the first turn is had at once"
+    await work
+    assert done == [0, 1, 2]
+
+
+@pytest.mark.parametrize("limit", ["PATIENCE_SECONDS", "FIRST_SECONDS"])
+async def test_long_work_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    for name in ("TURN_SECONDS", "PATIENCE_SECONDS", "FIRST_SECONDS"):
+        monkeypatch.setattr(turns, name, 60 if name != limit and name != "TURN_SECONDS" else 0)
+    with going_first():
+        async with asyncio.timeout(20):
+            assert await in_turns([1, 2, 3], str) == ["1", "2", "3"]
+
+
+async def rounds_of_the_loop(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
