@@ -86,7 +86,7 @@ async def test_nobody_has_a_turn_while_something_goes_first(monkeypatch: pytest.
 @pytest.mark.parametrize("limit", ["PATIENCE_SECONDS", "FIRST_SECONDS"])
 async def test_long_work_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     for name in ("TURN_SECONDS", "PATIENCE_SECONDS", "FIRST_SECONDS"):
-        monkeypatch.setattr(turns, name, 60 if name != limit and name != "TURN_SECONDS" else 0)
+        monkeypatch.setattr(turns, name, 0 if name in {limit, "TURN_SECONDS"} else 60)
     with going_first():
         async with asyncio.timeout(20):
             assert await in_turns([1, 2, 3], str) == ["1", "2", "3"]
