@@ -241,9 +241,9 @@ class FactFill:
 
     async def flush(self) -> None:
         """See Fill."""
-        for table, rows in self._rows.items():
-            await self._store.insert(self._build, table, rows)
-            await _let_go(rows)
+        for table in list(self._rows):
+            await self._store.insert(self._build, table, self._rows[table])
+            await _let_go(self._rows.pop(table))
 
     async def end(self) -> None:
         """See Fill."""
