@@ -85,7 +85,9 @@ class ReadModels:
         Only a process that begins compares versions: while a new version is deployed beside an old one, they would
         replace each other's builds for ever. What is in a store that is away is looked after by ``watch`` later.
         """
-        await asyncio.gather(*(self._available(writer, self._bring_up_to_date(writer)) for writer, _ in self._models))
+        await asyncio.gather(
+            *(self._available(writer, self._bring_up_to_date(writer, replay)) for writer, replay in self._models)
+        )
         await self._look()
 
     async def watch(self) -> None:
@@ -134,14 +136,13 @@ class ReadModels:
             self._away.remove(name)
         return result
 
-    async def _bring_up_to_date(self, writer: ProjectionWriter) -> None:
+    async def _bring_up_to_date(self, writer: ProjectionWriter, replay: Replay) -> None:
         """If the live build was made by other code: go back to one that this code made, or make one.
 
         A first build that failed is tried again, because the code may be another.
         """
         name, version = writer.projection.name, writer.projection.version
-        builds = await self._registry_of(writer).builds(name)
-        live = await self._live(writer, builds)
+        builds, live = await self._after_swaps(writer, replay)
         ours = [build for build in builds if build.version == version]
         if any(build.state in UNDER_WAY for build in ours):
             return
@@ -158,6 +159,21 @@ class ReadModels:
             await self._change(writer, kept, "returning")
         else:
             await self._create(writer, keep=True)
+
+    async def _after_swaps(self, writer: ProjectionWriter, replay: Replay) -> tuple[list[Build], Build | None]:
+        """All builds, and the live one, once other code swaps none in.
+
+        That takes it a moment; if it has died in the middle, readers may see the build already, and it is ended for it.
+        """
+        while True:
+            builds = await self._registry_of(writer).builds(writer.projection.name)
+            live = await self._live(writer, builds)
+            others = [each for each in builds if each.version != writer.projection.version and each.state == "swapping"]
+            if not others:
+                return builds, live
+            with suppress(ReplayRunning):
+                await replay.make_live(others[0], LogPass(self._logs, ()))
+            await self._wait(GATHER_SECONDS)
 
     async def _to_do(self, writer: ProjectionWriter, replay: Replay) -> list[_Task]:
         """Feed what is to be fed, drop what is to be dropped; returns what takes longer."""

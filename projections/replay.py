@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import structlog
 
-from commands.ports import START, Checkpoint, Clock, Commit, EventStore, LogRun, Metadata, Temporary, WentBack
+from commands.ports import START, Checkpoint, Clock, Commit, EventStore, LogRun, Metadata, Position, Temporary, WentBack
 from domain.shared.errors import IllegalTransition
 from projections.builds import Build, BuildRegistry, BuildState
 from projections.feeding import BuildFeeds
@@ -128,17 +128,17 @@ class Replay:
             left += everything if start == START else await self._logs[context].count(start, wanted.topics)
         build = build.model_copy(update={"events_done": total - left, "events_total": total})
         told_at = flushed_at = time.monotonic()
-        taken: dict[str, LogRun] = {}
+        taken: dict[str, Position] = {}
 
         async def flush() -> None:
             await self._patiently(build, fill.flush)
             for context in list(taken):
-                await self._home.commit(self._reached(build, taken.pop(context)))
+                await self._home.commit(self._reached(build, context, taken.pop(context)))
 
         async def handle(run: LogRun) -> None:
             nonlocal build, told_at, flushed_at
             await self._patiently(build, lambda: fill.write(run))
-            taken[run.context] = LogRun(run.context, run.prev, run.position, ())
+            taken[run.context] = run.position
             if time.monotonic() - flushed_at >= self.flush_seconds:
                 await flush()
                 flushed_at = time.monotonic()
@@ -171,10 +171,12 @@ class Replay:
 
     async def _swap(self, build: Build) -> None:
         name, registry = self._projection.name, self._registry
-        await self._feeds.start(self._writer, build.name)
-        await self._caught_up(build)
-        # From here on it cannot be given up. Going back must not lose the newer build: it is what one came from.
-        build = await self._claimed(build, keep=build.keep or build.state == "returning")
+        if build.state != "swapping":
+            await self._feeds.start(self._writer, build.name)
+            await self._caught_up(build)
+            # Going back must not lose the newer build: it is what one came from.
+            build = await self._claimed(build, keep=build.keep or build.state == "returning")
+        # From here on it cannot be given up, and whatever code has made it, any process can end this.
         await self._patiently(build, lambda: self._writer.store.point(name, build.name))
         others = [each for each in await registry.builds(name) if each.name != build.name]
         replaced = _replaced_among(others)
@@ -204,9 +206,9 @@ class Replay:
                 await self._tell(build)
                 await self._wait(_CATCHING_UP_SECONDS)
 
-    def _reached(self, build: Build, run: LogRun) -> Commit:
+    def _reached(self, build: Build, context: str, position: Position) -> Commit:
         metadata = Metadata(correlation_id=build.replay_id, actor="system", at=self._clock.now())
-        return Commit(metadata, checkpoints=(Checkpoint(build.name, run.context, run.position),))
+        return Commit(metadata, checkpoints=(Checkpoint(build.name, context, position),))
 
     def _ended(self, build: Build, state: BuildState) -> Build:
         return build.model_copy(update={"state": state, "finished_at": self._clock.now()})

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from domain.shared.errors import IllegalTransition
+from infra.stores.pg_documents import PostgresDocuments
 from projections.builds import ReplayRunning
 from projections.log_pass import LogPass
+from projections.read_models import WATCH_SECONDS
 from projections.replay import CAUGHT_UP_WITHIN, Replay
 from tests.e2e.stories import until
 from tests.integration.replay.counters import Place, Praises, Totals, TotalsTwo, ended, process
@@ -246,6 +248,56 @@ async def test_new_code_takes_the_place_of_a_replay_that_old_code_has_left(at: P
     async with process(at, Totals(), Praises()):
         await until(lambda: has_states(at, {"totals_1": "live", "totals_3": "kept"}))
         assert await made_by(at) == {"version 1"}
+
+
+@pytest.mark.parametrize("dies", ["before pointing", "after pointing"])
+async def test_new_code_ends_a_swap_in_the_middle_of_which_old_code_has_died(
+    at: Place, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    await at.append(counters=3, increases=1)
+    swapping = asyncio.Event()
+
+    async def point_and_hang(name: str, build: str) -> None:
+        if dies == "after pointing":
+            await PostgresDocuments.point(at.stores["totals"], name, build)
+        swapping.set()
+        await asyncio.Event().wait()
+
+    async with process(at, Totals(), Praises()):
+        await first_builds(at)
+        monkeypatch.setattr(at.stores["totals"], "point", point_and_hang)
+        await at.orders(Totals()).replay(["totals"])
+        await swapping.wait()
+    monkeypatch.undo()
+    assert await at.states("totals") == {"totals_1": "live", "totals_2": "swapping"}
+    reading = asyncio.create_task(never_missing(at))
+    async with process(at, TotalsTwo(), Praises()):
+        await until(lambda: has_states(at, {"totals_2": "kept", "totals_3": "live"}))
+    reading.cancel()
+    with suppress(asyncio.CancelledError):
+        await reading
+
+
+async def test_new_code_lets_old_code_end_its_swap(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    await at.append(counters=3, increases=1)
+    swapping, go_on = asyncio.Event(), asyncio.Event()
+
+    async def point_when_told(name: str, build: str) -> None:
+        swapping.set()
+        await go_on.wait()
+        await PostgresDocuments.point(at.stores["totals"], name, build)
+
+    async with process(at, Totals(), Praises()), AsyncExitStack() as newer:
+        await first_builds(at)
+        monkeypatch.setattr(at.stores["totals"], "point", point_when_told)
+        await at.orders(Totals()).replay(["totals"])
+        await swapping.wait()
+        beginning = asyncio.create_task(newer.enter_async_context(process(at, TotalsTwo(), Praises())))
+        await asyncio.wait([beginning], timeout=5 * WATCH_SECONDS)
+        assert await at.states("totals") == {"totals_1": "live", "totals_2": "swapping"}
+        go_on.set()
+        await beginning
+        await until(lambda: has_states(at, {"totals_2": "kept", "totals_3": "live"}))
 
 
 async def test_several_processes_may_go_back_at_once(at: Place) -> None:
