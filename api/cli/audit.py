@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from api.cli.host import Host
 from api.cli.output import EXIT_FAILED, call, fail, out, print_json, progress_bar, show, with_client
-from api.cli.replays import has_gone_live, watched
+from api.cli.replays import say_why, watched
 from api.cli.times import FORMS, METAVAR, moment
 
 READ_MODEL = "read_model:"
@@ -74,8 +74,14 @@ async def _ended(client: httpx.AsyncClient, audit_id: str, bar: Progress) -> dic
 
 async def _repaired(client: httpx.AsyncClient, replays: dict[str, str], bar: Progress) -> set[str]:
     """Names of the read models whose replay has ended well; of others it is said why."""
-    ended = [await watched(client, f"replay of {name}", replay_id, bar) for name, replay_id in replays.items()]
-    return {replay["projection"] for replay in ended if has_gone_live(replay)}
+    watching = (watched(client, f"replay of {name}", replay_id, bar) for name, replay_id in replays.items())
+    done = set()
+    for replay in await asyncio.gather(*watching):
+        if replay["state"] == "live":
+            done.add(replay["projection"])
+        else:
+            say_why(replay)
+    return done
 
 
 def _wrong(check: dict[str, Any], repaired: set[str]) -> bool:

@@ -13,7 +13,8 @@ from rich.progress import Progress
 from api.cli.output import EXIT_FAILED, call, complain, err, fail, out, print_json, progress_bar
 
 _POLL_SECONDS = 0.3
-_UNDER_WAY = ("building", "returning", "swapping", "unwanted")
+_ENDED = ("live", "kept", "failed", "dropped")
+"""States in which a replay has ended; in any other it is on its way."""
 
 
 async def replay(client: httpx.AsyncClient, names: Sequence[str], *, keep: bool, why: str, as_json: bool) -> None:
@@ -72,21 +73,21 @@ async def _follow(client: httpx.AsyncClient, replays: Mapping[str, str], *, as_j
             soft_wrap=True,
         )
         raise
+    lost = [replay for replay in ended if replay["state"] != "live"]
     if as_json:
         for replay in ended:
             print_json(replay)
-    if [replay for replay in ended if not has_gone_live(replay, quiet=as_json)]:
+    else:
+        for replay in lost:
+            say_why(replay)
+    if lost:
         raise typer.Exit(EXIT_FAILED)
 
 
-def has_gone_live(replay: Mapping[str, Any], *, quiet: bool = False) -> bool:
-    """Whether a replay that has ended is what readers see; unless ``quiet`` it is said why not."""
-    if replay["state"] == "live":
-        return True
-    if not quiet:
-        reason = replay["error"] or f"{replay['build']} is {replay['state']}"
-        complain(f"{replay['projection']}: {reason}")
-    return False
+def say_why(replay: Mapping[str, Any]) -> None:
+    """Why a replay that has ended is not what readers see."""
+    reason = replay["error"] or f"{replay['build']} is {replay['state']}"
+    complain(f"{replay['projection']}: {reason}")
 
 
 async def watched(client: httpx.AsyncClient, name: str, replay_id: str, bar: Progress) -> dict[str, Any]:
@@ -96,6 +97,6 @@ async def watched(client: httpx.AsyncClient, name: str, replay_id: str, bar: Pro
         replay: dict[str, Any] = await call(client, "GET", f"/v1/ops/replays/{replay_id}")
         rate = f"{replay['events_per_second']:,.0f} events/s"
         bar.update(task, completed=replay["events_done"], total=replay["events_total"] or None, rate=rate)
-        if replay["state"] not in _UNDER_WAY:
+        if replay["state"] in _ENDED:
             return replay
         await asyncio.sleep(_POLL_SECONDS)
