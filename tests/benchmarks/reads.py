@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from tests.benchmarks import books
-from tests.benchmarks.busy_platform import nothing_under_way, platform_with_busy_years
+from tests.benchmarks.busy_platform import PATIENCE_SECONDS, nothing_under_way, platform_with_busy_years
 from tests.benchmarks.reporting import Result, latencies
 from tests.e2e.running import ok
 from tests.e2e.stories import until
@@ -25,7 +25,6 @@ BOOKINGS = 10_000
 SECONDS = 10.0
 PER_SECOND = 60
 _SEED = 11
-_PATIENCE_SECONDS = 300.0
 _NIGHTS = {"from": "2026-06-01", "to": "2026-06-08"}
 
 
@@ -84,4 +83,4 @@ async def _builds(operator: httpx.AsyncClient) -> int:
 async def _replay_again_and_again(operator: httpx.AsyncClient) -> None:
     while True:
         ok(await operator.post("/v1/ops/replays", json={}), 202)
-        await until(lambda: nothing_under_way(operator), seconds=_PATIENCE_SECONDS)
+        await until(lambda: nothing_under_way(operator), seconds=PATIENCE_SECONDS)

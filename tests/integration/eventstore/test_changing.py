@@ -7,16 +7,12 @@ import asyncio
 import asyncpg
 
 from infra.eventstore.changing import change_alone
-
-
-async def _wait_for_a_lock(watcher: asyncpg.Connection) -> None:
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    while not await watcher.fetchval(waiting):  # noqa: ASYNC110 - nothing announces that a session waits
-        await asyncio.sleep(0.01)
+from tests.e2e.stories import until
 
 
 async def test_a_schema_that_was_made_meanwhile_is_there(embedded_postgres_url: str) -> None:
     first, second, watcher = [await asyncpg.connect(embedded_postgres_url) for _ in range(3)]
+    waits = "SELECT cardinality(pg_blocking_pids($1)) > 0"
     make = "CREATE SCHEMA IF NOT EXISTS made_meanwhile"
     await second.execute("CREATE SCHEMA IF NOT EXISTS public")  # the first change of a session catches up by itself
     try:
@@ -28,7 +24,7 @@ async def test_a_schema_that_was_made_meanwhile_is_there(embedded_postgres_url: 
                 await change.start()
                 assert await second.fetchval("SELECT to_regnamespace('made_meanwhile')") is None
                 excluded = asyncio.create_task(change_alone(second, "made_meanwhile"))
-                await _wait_for_a_lock(watcher)
+                await until(lambda: watcher.fetchval(waits, second.get_server_pid()))
             await excluded
             await second.execute(make)
             await change.commit()
