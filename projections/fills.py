@@ -24,6 +24,7 @@ from projections.projection import CalendarProjection, DocumentProjection, FactP
 KEPT_BYTES = 32_000_000
 """How many bytes of documents (as JSON, which is a quarter of what they take) one fill keeps in memory."""
 _ROWS_AT_ONCE = 10_000
+"""Of facts: more are inserted no faster, and keep a thread busy in Python for longer at a time."""
 _WRITES_AT_ONCE = 50
 """Of calendars: so many take the client a millisecond, in which nobody else has the event loop."""
 
@@ -255,14 +256,12 @@ class FactFill:
 
 async def _let_go(kept: dict[Any, Any] | list[Any]) -> None:
     """Empty ``kept`` in turns: to free a hundred thousand objects at once takes tens of milliseconds."""
+    let_go_of_one = kept.popitem if isinstance(kept, dict) else kept.pop
 
-    def let_one_go(_: int) -> None:
-        if isinstance(kept, dict):
-            kept.popitem()
-        else:
-            kept.pop()
+    def free(_: int) -> None:
+        let_go_of_one()  # and do not return it: what is returned is kept until the last turn
 
-    await in_turns(range(len(kept)), let_one_go)
+    await in_turns(range(len(kept)), free)
 
 
 def _merged(before: CalendarWrite, after: CalendarWrite) -> CalendarWrite:

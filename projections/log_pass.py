@@ -35,7 +35,8 @@ class LogPass:
     """``logs`` by context. The pass begins when each of ``readers`` has asked for something, or has given up."""
 
     run_length = 250
-    """Events of one run, over all readers of the pass. Longer ones are not read faster, and keep more in memory."""
+    """Events of one run, over all readers of the pass. Longer ones are not read faster, and hold up the loop for longer
+    where they are received and freed."""
     patience = 2.0
     """How many seconds the pass waits for a reader that is behind."""
 
