@@ -6,7 +6,7 @@ Adapters are in ``infra``; each port has one contract suite that runs on every a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 from uuid import UUID
@@ -234,6 +234,10 @@ class EventStore(Protocol):
 
     async def count(self, after: Position, topics: frozenset[str] | None = None) -> int:
         """How many events lie after ``after`` (only those of ``topics``, if given)."""
+        ...
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many events readers may take, by the topics that they are stored under."""
         ...
 
     async def first_after(self, after: Position, topics: frozenset[str] | None = None) -> dt.datetime | None:

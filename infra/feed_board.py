@@ -1,8 +1,11 @@
-"""How all feeds of the platform stand, in whichever process they run: what is told of them, and their lag."""
+"""How all feeds of the platform stand, in whichever process they run: what is told of them, and their lag.
+
+It is asked for every few seconds. Its queries are made one after another: dozens at once, each by a server process of
+its own, would leave requests no processor for as long as they take together.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +14,13 @@ from typing import TypeVar
 from api.platform import FeedStatus
 from commands.dead_letters import LetterDesk, ParkedEvents
 from commands.operating import FeedControl, FeedControls, FeedState
-from commands.ports import Clock, EventStore, Position
+from commands.ports import START, Clock, EventStore, Position
 from projections.builds import UNDER_WAY, BuildRegistry, read_model_of
 from projections.projection import Projection
 
 T = TypeVar("T")
+Checkpoints = Mapping[tuple[str, str, str], Position]
+"""By home, feed and context."""
 STALE_AFTER = dt.timedelta(seconds=20)
 """A feed that nobody has told of for that long is not fed."""
 _SHOWN = 300
@@ -66,9 +71,6 @@ class FeedBoard:
 
     async def read_models(self) -> Sequence[FeedStatus]:
         """The feeds of all builds that are live or on their way to be."""
-        found = await asyncio.gather(
-            *(self._builds[projection.service].builds(projection.name) for projection in self._projections)
-        )
         return await self._status(
             [
                 Followed(
@@ -79,8 +81,8 @@ class FeedBoard:
                     # To count what a build that is being filled lacks takes in a whole log.
                     build.events_total - build.events_done if build.state == "building" else None,
                 )
-                for projection, builds in zip(self._projections, found, strict=True)
-                for build in builds
+                for projection in self._projections
+                for build in await self._builds[projection.service].builds(projection.name)
                 if build.state in {"live", *UNDER_WAY}
             ]
         )
@@ -91,36 +93,48 @@ class FeedBoard:
 
     async def relays(self) -> Mapping[str, tuple[int, float]]:
         """By context: how many events are not published yet, and how many seconds the oldest has waited."""
-        behind = await asyncio.gather(
-            *(self._lag(Followed("relay", context, (context,), None), {}) for context in self._relays)
-        )
-        return dict(zip(self._relays, behind, strict=True))
+        followed = [Followed("relay", context, (context,), None) for context in self._relays]
+        checkpoints, heads = await self._checkpoints(self._relays), await self._heads(followed)
+        return {each.home: await self._lag(each, checkpoints, heads) for each in followed}
 
     async def _status(self, followed: Sequence[Followed]) -> Sequence[FeedStatus]:
         homes = sorted({each.home for each in followed})
-        told = await asyncio.gather(*(self._controls[home].states() for home in homes))
-        ordered = await asyncio.gather(*(self._controls[home].paused() for home in homes))
-        set_aside = await asyncio.gather(*(self._desks[home].parked_events() for home in homes))
-        states = {(home, state.feed): state for home, some in zip(homes, told, strict=True) for state in some}
-        paused = _by_home(homes, ordered)
-        parked = _by_home(homes, set_aside)
-        return await asyncio.gather(
-            *(
-                self._one(
-                    each,
-                    states.get((each.home, each.name)),
-                    paused.get((each.home, read_model_of(each.name))),
-                    parked.get((each.home, each.name)),
-                )
-                for each in followed
+        states = {(home, state.feed): state for home in homes for state in await self._controls[home].states()}
+        paused = _by_home({home: await self._controls[home].paused() for home in homes})
+        parked = _by_home({home: await self._desks[home].parked_events() for home in homes})
+        checkpoints, heads = await self._checkpoints(homes), await self._heads(followed)
+        return [
+            self._one(
+                each,
+                await self._lag(each, checkpoints, heads),
+                {context: str(checkpoints.get((each.home, each.name, context), START)) for context in each.contexts},
+                states.get((each.home, each.name)),
+                paused.get((each.home, read_model_of(each.name))),
+                parked.get((each.home, each.name)),
             )
-        )
+            for each in followed
+        ]
 
-    async def _one(
-        self, followed: Followed, told: FeedState | None, paused: FeedControl | None, parked: ParkedEvents | None
+    async def _checkpoints(self, homes: Sequence[str]) -> Checkpoints:
+        return {
+            (home, each.feed, each.context): each.position
+            for home in homes
+            for each in await self._logs[home].checkpoints()
+        }
+
+    async def _heads(self, followed: Sequence[Followed]) -> Mapping[str, Position]:
+        contexts = dict.fromkeys(context for each in followed for context in each.contexts)
+        return {context: await self._logs[context].head() for context in contexts}
+
+    def _one(
+        self,
+        followed: Followed,
+        lag: tuple[int, float],
+        positions: Mapping[str, str],
+        told: FeedState | None,
+        paused: FeedControl | None,
+        parked: ParkedEvents | None,
     ) -> FeedStatus:
-        positions: dict[str, str] = {}
-        events, seconds = await self._lag(followed, positions)
         state, cause = self._state(told, paused)
         if parked is not None and state in _GOES_ON:
             state, cause = "failed", _told_of(followed.name, parked)
@@ -128,8 +142,8 @@ class FeedBoard:
             name=followed.name,
             state=state,
             positions=positions,
-            lag_events=events,
-            lag_seconds=seconds,
+            lag_events=lag[0],
+            lag_seconds=lag[1],
             last_error=cause,
             rate=told.rate if told and state not in {"paused", "down"} else 0.0,
         )
@@ -148,17 +162,19 @@ class FeedBoard:
             return "starting", None  # it was resumed a moment ago
         return told.state, told.last_error and first_line(told.last_error)
 
-    async def _lag(self, followed: Followed, positions: dict[str, str]) -> tuple[int, float]:
-        """Events of interest that are not handled yet, and the age of the oldest; fills in ``positions``."""
+    async def _lag(
+        self, followed: Followed, checkpoints: Checkpoints, heads: Mapping[str, Position]
+    ) -> tuple[int, float]:
+        """Events of interest that are not handled yet, and the age of the oldest."""
+        if followed.left is not None:
+            return followed.left, 0.0
         events, seconds = 0, 0.0
         for context in followed.contexts:
-            position = await self._logs[followed.home].checkpoint(followed.name, context)
-            positions[context] = str(position)
-            if followed.left is not None:
-                continue
-            count, age = await self._behind(self._logs[context], position, followed.topics)
-            events, seconds = events + count, max(seconds, age)
-        return events if followed.left is None else followed.left, seconds
+            position = checkpoints.get((followed.home, followed.name, context), START)
+            if position < heads[context]:
+                count, age = await self._behind(self._logs[context], position, followed.topics)
+                events, seconds = events + count, max(seconds, age)
+        return events, seconds
 
     async def _behind(self, log: EventStore, position: Position, topics: frozenset[str] | None) -> tuple[int, float]:
         count = await log.count(position, topics)
@@ -168,9 +184,9 @@ class FeedBoard:
         return count, max(dt.timedelta(), self._clock.now() - since).total_seconds()
 
 
-def _by_home(homes: Sequence[str], found: Sequence[Mapping[str, T]]) -> dict[tuple[str, str], T]:
+def _by_home(found: Mapping[str, Mapping[str, T]]) -> dict[tuple[str, str], T]:
     """What was found in each home by name, by home and name."""
-    return {(home, name): each for home, some in zip(homes, found, strict=True) for name, each in some.items()}
+    return {(home, name): each for home, some in found.items() for name, each in some.items()}
 
 
 def first_line(error: str) -> str:

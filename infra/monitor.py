@@ -93,19 +93,22 @@ class Monitor:
         """Look at everything that answers."""
         begun = monotonic()
         unseen: dict[str, str] = {}
-        read_models, others, relays, letters, sagas, holders = await asyncio.gather(
-            _see("read models", self._board.read_models(), (), unseen),
-            _see("feeds", self._board.others(), (), unseen),
-            _see("relays", self._board.relays(), {}, unseen),
+        (feeds, relays), letters, sagas, holders = await asyncio.gather(
+            self._feeds(unseen),
             _see("dead letters", self._letters(), {}, unseen),
             _see("sagas", self._sagas(), Sagas(), unseen),
             _see("transactions", self._holders(), (), unseen),
         )
         self._alarm(holders)
-        feeds = (*read_models, *others)
         queues = await _see("queues", self._queues(feeds), {}, unseen)
         now, seconds = self._clock.now(), monotonic() - begun
         self.seen = Seen(feeds, relays, queues, letters, sagas, holders, unseen, now, seconds)
+
+    async def _feeds(self, unseen: dict[str, str]) -> tuple[Sequence[FeedStatus], Mapping[str, tuple[int, float]]]:
+        """All feeds, and the relays."""
+        read_models = await _see("read models", self._board.read_models(), (), unseen)
+        others = await _see("feeds", self._board.others(), (), unseen)
+        return (*read_models, *others), await _see("relays", self._board.relays(), {}, unseen)
 
     async def _queues(self, feeds: Sequence[FeedStatus]) -> Mapping[str, QueueDepth]:
         if self._depths is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -11,6 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("gateway", "users", "hotels", "inventory", "bookings", "payments", "notifications", "reviews", "analytics")
 """Everything that ``nightledger serve`` can run."""
+
+
+Priority = Literal["idle", "low", "normal"]
 
 
 class BadSetting(Exception):
@@ -55,6 +58,10 @@ class Settings(BaseSettings):
     clickhouse_url: Annotated[str | None, _url("http", "https", "clickhouse", "clickhouses")] = None
     namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "nightledger"
     """Begins the names of everything in shared Redis, MongoDB and Elasticsearch servers."""
+    replay_process_from: int = Field(default=5_000, ge=0)
+    """Read models are filled by a process of its own when the logs have so many events in all."""
+    replay_priority: Priority = "idle"
+    """How that process competes for the processor: when nobody else wants it, ``low``, or ``normal``."""
     rate_limits: bool = True
     demo_hotels: int = Field(default=200, ge=1, le=200)
     """How many hotels the demo seeds."""

@@ -103,3 +103,10 @@ class BuildRegistry(Protocol):
     def only_replay_of(self, projection: str) -> AbstractAsyncContextManager[None]:
         """Hold the right to replay ``projection``; freed when the process dies. Raises ReplayRunning."""
         ...
+
+    def only_filling_of(self, build: str) -> AbstractAsyncContextManager[None]:
+        """Hold the right to fill ``build``, in whichever process; otherwise as ``only_replay_of``.
+
+        What fills a build may outlive for a moment the process that replays it.
+        """
+        ...

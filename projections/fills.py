@@ -18,7 +18,7 @@ import orjson
 from commands.ports import LogRun, RecordedEvent, Temporary
 from commands.turns import in_turns
 from projections.folding import Folding, rows_of, writes_of
-from projections.ports import CalendarStore, CalendarWrite, FactStore, FactTable, FoldedDocument, FoldStore
+from projections.ports import CalendarStore, CalendarWrite, FactTable, FactTarget, FoldedDocument, FoldStore
 from projections.projection import CalendarProjection, DocumentProjection, FactProjection
 
 KEPT_BYTES = 32_000_000
@@ -44,10 +44,6 @@ class Fill(Protocol):
         """Return when everything that was taken in is durable. Raises as ``write`` does, and Overtaken."""
         ...
 
-    async def end(self) -> None:
-        """Flush, and make the build what its readers and its live feed need. Raises as ``flush`` does."""
-        ...
-
     async def close(self) -> None:
         """Stop writing. What was not flushed may be missing."""
         ...
@@ -60,13 +56,10 @@ class Overtaken(Temporary):
 class DocumentFill:
     """Fold documents in memory; hand those that have changed to the store, many at once."""
 
-    def __init__(
-        self, build: str, projection: DocumentProjection, store: FoldStore, indexes: Sequence[tuple[str, ...]]
-    ) -> None:
+    def __init__(self, build: str, projection: DocumentProjection, store: FoldStore) -> None:
         self._build = build
         self._projection = projection
         self._store = store
-        self._indexes = indexes
         self._known: dict[str, Folding] = {}
         self._complete = False
         """Whether what is not known is not in the store either."""
@@ -79,7 +72,7 @@ class DocumentFill:
         """See Fill."""
         if afresh:
             await self._store.drop(self._build)
-            await self._store.prepare(self._build, self._indexes)
+            await self._store.prepare(self._build)
         self._complete = afresh
 
     async def write(self, run: LogRun) -> None:
@@ -100,11 +93,6 @@ class DocumentFill:
         """See Fill."""
         while self._saving is not None or self._changed:
             await self._save()
-
-    async def end(self) -> None:
-        """See Fill."""
-        await self.flush()
-        await self._store.filled(self._build)
 
     async def close(self) -> None:
         """See Fill."""
@@ -209,10 +197,6 @@ class CalendarFill:
         self._writes, self._taken = {}, None
         await _let_go(writes)
 
-    async def end(self) -> None:
-        """See Fill."""
-        await self.flush()
-
     async def close(self) -> None:
         """See Fill."""
 
@@ -220,7 +204,7 @@ class CalendarFill:
 class FactFill:
     """Collect rows; each insert is a part on the disk, so a few large ones are best."""
 
-    def __init__(self, build: str, projection: FactProjection, store: FactStore) -> None:
+    def __init__(self, build: str, projection: FactProjection, store: FactTarget) -> None:
         self._build = build
         self._projection = projection
         self._store = store
@@ -245,10 +229,6 @@ class FactFill:
         for table in list(self._rows):
             await self._store.insert(self._build, table, self._rows[table])
             await _let_go(self._rows.pop(table))
-
-    async def end(self) -> None:
-        """See Fill."""
-        await self.flush()
 
     async def close(self) -> None:
         """See Fill."""

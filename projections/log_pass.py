@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from commands.ports import EventStore, LogRun, Position
+from domain.shared.topics import stored_as
 
 RUNS_AHEAD = 2
 """How far a reader may be behind the pass, before the pass waits for it."""
@@ -45,6 +46,17 @@ class LogPass:
         self._awaited = set(readers)
         self._seats: list[_Seat] = []
         self._work: asyncio.Task[None] | None = None
+        self._counts: dict[str, Mapping[str, int]] = {}
+        self.one_by_one = asyncio.Lock()
+        """Held by a reader while it has a server do much at once. What all do at the beginning, done by all at the same
+        time, would leave others no processor for as long as it takes."""
+
+    async def length(self, context: str, topics: frozenset[str]) -> int:
+        """How many events of ``topics`` the log of ``context`` had when the first reader asked."""
+        async with self.one_by_one:
+            if context not in self._counts:
+                self._counts[context] = await self._logs[context].counts()
+        return sum(self._counts[context].get(topic, 0) for topic in stored_as(topics))
 
     async def read(self, reader: str, wanted: Wanted, handle: Handle) -> None:
         """Hand everything wanted to ``handle``, context by context; returns at the end of the logs.

@@ -43,6 +43,13 @@ class Builds(Protocol):
         """The build that readers of ``name`` see now; None if there is none yet."""
         ...
 
+    async def filled(self, build: str) -> None:
+        """Make ready for readers and small writes what a fill has written, in whichever process; again is no error.
+
+        Raises StoreUnavailable, BuildMissing.
+        """
+        ...
+
     async def drop(self, build: str) -> None:
         """Delete a build and all that it holds; no error if it does not exist."""
         ...
@@ -66,10 +73,14 @@ class FoldedDocument:
 class FoldStore(Builds, Protocol):
     """A store of whole documents by key, written by folding (documents, search)."""
 
-    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
-        """Create the collection or index of ``build``; idempotent.
+    async def prepare(self, build: str) -> None:
+        """Create the collection or index of ``build``; idempotent."""
+        ...
 
-        ``indexes`` are tuples of fields that lists are asked by; a search store indexes all that it documents anyway.
+    async def filled(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+        """See Builds. ``indexes`` are tuples of fields that lists are asked by: to make them last takes least.
+
+        A search store indexes all that it documents anyway.
         """
         ...
 
@@ -87,10 +98,6 @@ class FoldStore(Builds, Protocol):
         is stored now. ``filling``: many documents, most of them new, that nobody reads before ``filled``.
         Raises StoreUnavailable, BuildMissing.
         """
-        ...
-
-    async def filled(self, build: str) -> None:
-        """Make ready for readers and small writes what was saved while ``filling``; no error if nothing was."""
         ...
 
     @property
@@ -254,20 +261,31 @@ class FactTable:
     version: str
 
 
-class FactStore(Builds, Protocol):
-    """ClickHouse, or chdb.
-
-    A build of read model ``m`` holds its tables as ``<build>__<table>``; readers use views named after the tables,
-    swapped over by ``point``. Reads are ``FINAL``: a row written twice counts once.
-    """
+class FactTarget(Protocol):
+    """What facts are written to."""
 
     async def prepare(self, build: str, tables: Sequence[FactTable]) -> None:
         """Create the tables of ``build``; idempotent."""
         ...
 
     async def insert(self, build: str, table: FactTable, rows: Sequence[Sequence[Any]]) -> None:
-        """Bulk insert in order of ``table.columns``, durable on return. Raises StoreUnavailable, BuildMissing."""
+        """Bulk insert in order of ``table.columns``, durable on return.
+
+        Raises StoreUnavailable, BuildMissing, ValueError for a value that does not fit its column.
+        """
         ...
+
+    async def drop(self, build: str) -> None:
+        """See Builds."""
+        ...
+
+
+class FactStore(FactTarget, Builds, Protocol):
+    """ClickHouse, or chdb.
+
+    A build of read model ``m`` holds its tables as ``<build>__<table>``; readers use views named after the tables,
+    swapped over by ``point``. Reads are ``FINAL``: a row written twice counts once.
+    """
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
         """Run a SELECT against the live tables by their plain names; parameters are written ``{name:Type}``.

@@ -8,7 +8,7 @@ The very first build of a read model is a replay like any other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +18,7 @@ from commands.ports import Clock, EventStore, FeedHost, NewId, Temporary
 from domain.shared.errors import IllegalTransition
 from projections.builds import UNDER_WAY, Build, BuildRegistry, BuildState, ReplayRunning
 from projections.feeding import BuildFeeds
-from projections.log_pass import LogPass
+from projections.filling import Fillers, Wait
 from projections.replay import Replay
 from projections.writers import ProjectionWriter
 
@@ -48,19 +48,21 @@ class ReadModels:
         registries: Mapping[str, BuildRegistry],
         logs: Mapping[str, EventStore],
         feeds: FeedHost,
+        fillers: Fillers,
         clock: Clock,
         new_id: NewId,
-        wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        wait: Wait = asyncio.sleep,
     ) -> None:
         """``logs`` by context: those that are read, and each writer's service as the home of its checkpoints.
 
         ``registries`` by service. ``wait`` sleeps, so that tests need not.
         """
         self._registries = registries
-        self._logs = logs
         self._feeds = BuildFeeds(feeds)
+        self._fillers = fillers
         self._new_id = new_id
         self._wait = wait
+        one_by_one = asyncio.Lock()
         self._models = [
             (
                 writer,
@@ -70,6 +72,7 @@ class ReadModels:
                     logs=logs,
                     feeds=self._feeds,
                     clock=clock,
+                    one_by_one=one_by_one,
                     wait=wait,
                 ),
             )
@@ -105,7 +108,7 @@ class ReadModels:
     async def _look(self) -> None:
         if await self._everything_to_do():
             await self._wait(GATHER_SECONDS)
-            self._begin(await self._everything_to_do())
+            await self._begin(await self._everything_to_do())
 
     async def _everything_to_do(self) -> list[_Task]:
         found = await asyncio.gather(
@@ -113,11 +116,15 @@ class ReadModels:
         )
         return [task for some in found for task in some or ()]
 
-    def _begin(self, tasks: Sequence[_Task]) -> None:
+    async def _begin(self, tasks: Sequence[_Task]) -> None:
         """Carry out ``tasks``, those that read the log in one pass."""
-        one_pass = LogPass(self._logs, [build.name for _, build in tasks if build.state == "building"])
+        try:
+            filler = await self._fillers([build for _, build in tasks if build.state == "building"])
+        except Temporary as error:
+            log.warning("replays wait", error=str(error))
+            return
         for replay, build in tasks:
-            work = asyncio.create_task(replay.make_live(build, one_pass), name=f"replay {build.name}")
+            work = asyncio.create_task(replay.make_live(build, filler), name=f"replay {build.name}")
             self._running[build.name] = work
             work.add_done_callback(self._ended)
 
@@ -172,7 +179,7 @@ class ReadModels:
             if not others:
                 return builds, live
             with suppress(ReplayRunning):
-                await replay.make_live(others[0], LogPass(self._logs, ()))
+                await replay.make_live(others[0], await self._fillers(()))
             await self._wait(GATHER_SECONDS)
 
     async def _to_do(self, writer: ProjectionWriter, replay: Replay) -> list[_Task]:

@@ -21,25 +21,16 @@ from projections.ports import (
 from projections.projection import CalendarProjection, DocumentProjection, FactProjection, Projection
 
 
-class ProjectionWriter(Protocol):
-    """One projection together with the store that keeps it."""
+class FillWriter(Protocol):
+    """How builds of one projection are filled."""
 
     @property
     def projection(self) -> Projection:
         """What is kept."""
         ...
 
-    @property
-    def store(self) -> Builds:
-        """Where it is kept."""
-        ...
-
     def filling(self, build: str) -> Fill:
         """A way to write a build that nobody reads or feeds yet; see ``projections.fills``."""
-        ...
-
-    async def write(self, build: str, run: LogRun) -> None:
-        """Apply consecutive events of one context. Raises StoreUnavailable, WentBack, or whatever ``apply`` raises."""
         ...
 
     async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
@@ -47,6 +38,26 @@ class ProjectionWriter(Protocol):
 
         Raises StoreUnavailable, BuildMissing.
         """
+        ...
+
+
+class ProjectionWriter(FillWriter, Protocol):
+    """One projection together with the store that keeps it."""
+
+    @property
+    def store(self) -> Builds:
+        """Where it is kept."""
+        ...
+
+    async def filled(self, build: str) -> None:
+        """Make ``build``, which was filled in whichever process, ready for readers and small writes.
+
+        Raises StoreUnavailable, BuildMissing.
+        """
+        ...
+
+    async def write(self, build: str, run: LogRun) -> None:
+        """Apply consecutive events of one context. Raises StoreUnavailable, WentBack, or whatever ``apply`` raises."""
         ...
 
 
@@ -67,7 +78,11 @@ class FoldWriter:
 
     def filling(self, build: str) -> Fill:
         """See ProjectionWriter."""
-        return DocumentFill(build, self.projection, self.store, self._indexes)
+        return DocumentFill(build, self.projection, self.store)
+
+    async def filled(self, build: str) -> None:
+        """See ProjectionWriter."""
+        await self.store.filled(build, self._indexes)
 
     async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
         """See ProjectionWriter: these stores keep what they have acknowledged."""
@@ -110,6 +125,10 @@ class CalendarWriter:
         """See ProjectionWriter."""
         return CalendarFill(build, self.projection, self.store)
 
+    async def filled(self, build: str) -> None:
+        """See ProjectionWriter."""
+        await self.store.filled(build)
+
     async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
         """See ProjectionWriter: Redis may come back older than it was."""
         if checkpoint.position == START:
@@ -132,6 +151,10 @@ class FactWriter:
     def filling(self, build: str) -> Fill:
         """See ProjectionWriter."""
         return FactFill(build, self.projection, self.store)
+
+    async def filled(self, build: str) -> None:
+        """See ProjectionWriter."""
+        await self.store.filled(build)
 
     async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
         """See ProjectionWriter: an insert is on the disk when it returns."""

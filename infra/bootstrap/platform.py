@@ -11,8 +11,10 @@ from typing import Any
 
 from api.platform import Platform
 from commands.tracing import Tracing
+from infra.bootstrap.filling import fillers_of
 from infra.bootstrap.observing import running_tracing
-from infra.bootstrap.process import COMMANDED, Process, in_background, projections_of_all, running_process
+from infra.bootstrap.process import COMMANDED, Process, in_background, running_process
+from infra.bootstrap.read_models import projections_of_all
 from infra.bootstrap.servers import CONTEXTS, running_servers
 from infra.bootstrap.stores import Stores, migrate_all, open_pools, open_stores
 from infra.clock import SystemClock, new_id
@@ -54,7 +56,10 @@ async def started(settings: Settings, services: Sequence[str], fatal: Fatal) -> 
         await migrate_all(pools)
         with_facts = "analytics" in services
         stores = await stack.enter_async_context(open_stores(settings, servers, pools, with_facts=with_facts))
-        process = await stack.enter_async_context(running_process(stores, services, servers.rabbitmq, fatal, tracing))
+        fillers = fillers_of(settings, servers, services, stores.logs)
+        process = await stack.enter_async_context(
+            running_process(stores, services, servers.rabbitmq, fatal, tracing, fillers)
+        )
         board = _board(stores, process)
         monitor = Monitor(
             board=board,

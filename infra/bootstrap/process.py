@@ -15,6 +15,7 @@ from commands.forgetting import Forgetting
 from commands.handling import Dependencies, Handlers
 from commands.ports import CommandBus
 from commands.tracing import Tracing
+from infra.bootstrap.read_models import ReadStores, writers_of
 from infra.bootstrap.servers import CONTEXTS
 from infra.bootstrap.stores import Stores
 from infra.clock import SystemClock, new_id
@@ -35,15 +36,9 @@ from infra.stores.forgetting import PostgresPersonalTables, PostgresTraces, gues
 from projections.audit.facts import fact_digest_handlers
 from projections.booking_facts import BookingFacts
 from projections.booking_pages import BookingPages
-from projections.calendars import Calendars
-from projections.hotel_pages import HotelPages
-from projections.hotel_search import HotelSearch
-from projections.payment_pages import PaymentPages
-from projections.projection import Projection
+from projections.filling import Fillers, fillers_here
 from projections.read_models import ReadModels
 from projections.reports import report_handlers
-from projections.saga_pages import SagaPages
-from projections.writers import CalendarWriter, FactWriter, FoldWriter, ProjectionWriter
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
 from sagas.handlers import saga_handlers
@@ -54,8 +49,6 @@ if TYPE_CHECKING:
 
 COMMANDED = ("inventory", "bookings", "payments")
 """Services that sagas send commands to."""
-BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
-_SAGA_LISTS = (("status", "updated_at"), ("updated_at",))
 
 log = structlog.get_logger(__name__)
 
@@ -73,11 +66,6 @@ class Process:
     stats: Stats
     followed: Sequence[Followed]
     """The feeds that fill no read model, whichever process runs them."""
-
-
-def projections_of_all() -> tuple[Projection, ...]:
-    """Every read model of the platform, whichever service feeds it."""
-    return (HotelPages(), HotelSearch(), Calendars(), BookingPages(), PaymentPages(), SagaPages(), BookingFacts())
 
 
 class PoolLeadership:
@@ -101,8 +89,12 @@ async def running_process(
     rabbitmq_url: str | None,
     fatal: Callable[[str], None],
     tracing: Tracing,
+    fillers: Callable[[Fillers], Fillers],
 ) -> AsyncIterator[Process]:
-    """Run ``services`` for as long as the context is entered; ``fatal`` is told what makes going on pointless."""
+    """Run ``services`` for as long as the context is entered; ``fatal`` is told what makes going on pointless.
+
+    ``fillers`` decides what fills builds, given what fills them in this process.
+    """
     clock, stats = SystemClock(), stores.stats
     own = tuple(context for context in CONTEXTS if context in services)
     async with AsyncExitStack() as stack:
@@ -128,11 +120,13 @@ async def running_process(
             await feeds.start(sagas, "bookings")
         if "users" in services:
             await feeds.start(_forgetting(stores, dispatch, clock), "users")
+        writers = writers_of(ReadStores(stores.documents, stores.search, stores.calendars, stores.facts), services)
         read_models = ReadModels(
-            _writers(stores, services),
+            writers,
             registries=stores.builds,
             logs=stores.logs,
             feeds=feeds,
+            fillers=fillers(fillers_here(writers, registries=stores.builds, logs=stores.logs, clock=clock)),
             clock=clock,
             new_id=new_id,
         )
@@ -228,20 +222,6 @@ class _Service:
         commanded = COMMANDED if service == "bookings" else ()
         await self.broker.relay(stores.logs[service], PoolLeadership(stores, service), self.clock, commanded)
         return delivery
-
-
-def _writers(stores: Stores, services: Sequence[str]) -> list[ProjectionWriter]:
-    writers: list[ProjectionWriter] = [
-        FoldWriter(HotelPages(), stores.documents),
-        FoldWriter(HotelSearch(), stores.search),
-        CalendarWriter(Calendars(), stores.calendars),
-        FoldWriter(BookingPages(), stores.documents, BOOKING_LISTS),
-        FoldWriter(PaymentPages(), stores.documents),
-        FoldWriter(SagaPages(), stores.documents, _SAGA_LISTS),
-    ]
-    if stores.facts is not None:
-        writers.append(FactWriter(BookingFacts(), stores.facts))
-    return [writer for writer in writers if writer.projection.service in services]
 
 
 def in_background(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -22,6 +20,7 @@ from api.demo.seed import Demo
 from api.http.app import create_app
 from api.http.settings import HttpSettings, Limits
 from commands.ports import ServiceUnavailable
+from infra.bootstrap.interpreter import collect_less_often, share_with_threads
 from infra.bootstrap.local import LocalAccess, client_of, local_operator
 from infra.bootstrap.platform import Started, started
 from infra.bootstrap.servers import check_separable, running_servers
@@ -90,7 +89,7 @@ class _Serving:
         async with started(self._settings, self._services, self._fatal) as running:
             log.info("started", services=list(self._services))
             collect_less_often()
-            _share_with_threads()
+            share_with_threads()
             if "gateway" in self._services:
                 await self._serve_http(running)
             else:
@@ -178,23 +177,6 @@ def _metrics(settings: Settings, running: Started) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def collect_less_often() -> None:
-    """Look for garbage in cycles more rarely: what events are made of has none, and is made by the thousand.
-
-    With Python's own thresholds the collector takes half of the time in which a log is read.
-    """
-    gc.freeze()
-    gc.set_threshold(5_000, 3, 1_000)
-
-
-def _share_with_threads() -> None:
-    """Let a thread that is busy in Python give way ten times sooner than by itself.
-
-    Each time that the event loop wants to go on it waits for that, and a request comes back to it some twenty times.
-    """
-    sys.setswitchinterval(0.0005)
 
 
 @contextmanager

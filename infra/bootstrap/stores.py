@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -26,6 +27,7 @@ from infra.messaging.stats import SIZES, Stats
 from infra.providers.sandbox import SandboxProvider
 from infra.settings import Settings
 from infra.stores.accounts import PostgresAccounts
+from infra.stores.fact_rows import SpooledFacts
 from infra.stores.facts import ClickHouseFacts
 from infra.stores.pg_documents import PostgresDocuments
 from infra.stores.redis_calendar import RedisCalendars
@@ -74,12 +76,14 @@ async def migrate_all(pools: Mapping[str, asyncpg.Pool]) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def open_pools(servers: Servers) -> AsyncIterator[Mapping[str, asyncpg.Pool]]:
+async def open_pools(
+    servers: Servers, connections: int = CONNECTIONS_PER_POOL
+) -> AsyncIterator[Mapping[str, asyncpg.Pool]]:
     """One pool per database, by context."""
     async with AsyncExitStack() as stack:
         by_url = {}
         for url in dict.fromkeys(servers.postgres.values()):
-            by_url[url] = await create_pool(url, max_size=CONNECTIONS_PER_POOL)
+            by_url[url] = await create_pool(url, max_size=connections)
             stack.push_async_callback(_close, by_url[url])
         yield {context: by_url[url] for context, url in servers.postgres.items()}
 
@@ -97,14 +101,10 @@ async def open_stores(
         streams = {context: AggregateStreams(log) for context, log in logs.items()}
         for stream in streams.values():
             stack.push_async_callback(stream.close)
-        # Whoever finds every connection in use waits for one, instead of failing in the middle of a rush.
-        connections = BlockingConnectionPool.from_url(
-            servers.redis, max_connections=64, timeout=5, socket_timeout=5, socket_connect_timeout=2
-        )
-        redis = Redis.from_pool(connections)
+        redis = redis_of(servers)
         stack.push_async_callback(redis.aclose)
-        documents = _documents(settings, servers, pools)
-        search = _search(settings, servers)
+        documents = documents_of(settings, servers, pools)
+        search = search_of(settings, servers)
         facts = _facts(settings, servers) if with_facts or servers.clickhouse else None
         for store in (documents, search):
             await store.open()
@@ -123,7 +123,7 @@ async def open_stores(
             builds={context: PostgresBuilds(pools[context], context) for context in CONTEXTS},
             documents=documents,
             search=search,
-            calendars=RedisCalendars(redis, f"{settings.namespace}:calendars"),
+            calendars=calendars_of(settings, redis),
             facts=facts,
             limiter=RedisLimiter(redis, f"{settings.namespace}:limits"),
             redis=redis,
@@ -142,9 +142,24 @@ def _observe(stats: Stats, context: str) -> Observe:
     return observe
 
 
-def _documents(
+def redis_of(servers: Servers) -> Redis:
+    """A client of Redis."""
+    # Whoever finds every connection in use waits for one, instead of failing in the middle of a rush.
+    connections = BlockingConnectionPool.from_url(
+        servers.redis, max_connections=64, timeout=5, socket_timeout=5, socket_connect_timeout=2
+    )
+    return Redis.from_pool(connections)
+
+
+def calendars_of(settings: Settings, redis: Redis) -> RedisCalendars:
+    """Where calendars are."""
+    return RedisCalendars(redis, f"{settings.namespace}:calendars")
+
+
+def documents_of(
     settings: Settings, servers: Servers, pools: Mapping[str, asyncpg.Pool]
 ) -> MongoDocuments | PostgresDocuments:
+    """Where documents are, to be opened."""
     if servers.mongo:
         # Loading this client and the next takes seconds, which the embedded default does not need to wait.
         from infra.stores.mongo import MongoDocuments  # noqa: PLC0415
@@ -153,7 +168,8 @@ def _documents(
     return PostgresDocuments(pools["bookings"])
 
 
-def _search(settings: Settings, servers: Servers) -> ElasticsearchHotels | TantivyHotels:
+def search_of(settings: Settings, servers: Servers) -> ElasticsearchHotels | TantivyHotels:
+    """Where hotels are searched, to be opened."""
     if servers.elasticsearch:
         from infra.stores.elasticsearch import ElasticsearchHotels  # noqa: PLC0415
 
@@ -161,10 +177,19 @@ def _search(settings: Settings, servers: Servers) -> ElasticsearchHotels | Tanti
     return TantivyHotels(settings.data_dir / "search")
 
 
+def fact_target_of(settings: Settings, servers: Servers) -> ClickHouseFacts | SpooledFacts:
+    """Where a process that does not own the embedded analytics engine writes facts."""
+    return _facts(settings, servers) if servers.clickhouse else SpooledFacts(_spool(settings))
+
+
 def _facts(settings: Settings, servers: Servers) -> ClickHouseFacts:
     if servers.clickhouse:
         return ClickHouseFacts.remote(servers.clickhouse, settings.namespace)
-    return ClickHouseFacts.embedded(settings.data_dir / "analytics", settings.namespace)
+    return ClickHouseFacts.embedded(settings.data_dir / "analytics", settings.namespace, spool=_spool(settings))
+
+
+def _spool(settings: Settings) -> Path:
+    return settings.data_dir / "analytics-fills"
 
 
 async def _close(pool: asyncpg.Pool) -> None:

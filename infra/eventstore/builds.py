@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from uuid import UUID
 
 import asyncpg
@@ -93,12 +93,19 @@ class PostgresBuilds:
         row = await self._pool.fetchrow(self._sql(_OF_REPLAY), replay_id)
         return None if row is None else _build_in(row)
 
-    @asynccontextmanager
-    async def only_replay_of(self, projection: str) -> AsyncIterator[None]:
+    def only_replay_of(self, projection: str) -> AbstractAsyncContextManager[None]:
         """Hold the right to replay ``projection``. Raises ReplayRunning, or LeadershipLost if its session breaks."""
-        async with try_lock(self._pool, self._name_of(f"replay of {projection}")) as held:
+        return self._alone(f"replay of {projection}")
+
+    def only_filling_of(self, build: str) -> AbstractAsyncContextManager[None]:
+        """Hold the right to fill ``build``. Raises as ``only_replay_of`` does."""
+        return self._alone(f"filling of {build}")
+
+    @asynccontextmanager
+    async def _alone(self, work: str) -> AsyncIterator[None]:
+        async with try_lock(self._pool, self._name_of(work)) as held:
             if not held:
-                raise ReplayRunning(f"a replay of {projection!r} is under way; wait for it or stop it first")
+                raise ReplayRunning(f"another process is at the {work}; wait for it or stop it first")
             yield
 
     def _name_of(self, lock: str) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
 import asyncpg
 from asyncpg.pool import PoolAcquireContext
 
@@ -23,6 +27,12 @@ _SESSION = {
 }
 
 
+_FIRST_NORMAL_OID = 16_384
+"""Below it are the objects that every database has from the beginning, by the same numbers (access/transam.h)."""
+_NOTHING_PREPARED = SimpleNamespace(name="nothing was prepared")
+"""In place of the statement that has asked: one without a name would have taken the place of what is being prepared."""
+
+
 async def create_pool(url: str, *, min_size: int = 1, max_size: int = 32) -> asyncpg.Pool:
     """Open a pool on ``url`` (``postgresql://...``, or a Unix socket by ``?host=/directory``).
 
@@ -37,12 +47,37 @@ async def create_pool(url: str, *, min_size: int = 1, max_size: int = 32) -> asy
         max_queries=50_000,
         max_inactive_connection_lifetime=300.0,
         loop=None,
-        connection_class=asyncpg.Connection,
+        connection_class=_Connection,
         record_class=asyncpg.Record,
         server_settings=_SESSION,
         reset=_keep_as_it_is,
         command_timeout=60,
     )
+
+
+class _Connection(asyncpg.Connection):
+    """Asks the server once, not on each connection, what PostgreSQL's own types are, such as ``uuid[]``.
+
+    To find out takes four round trips, and the server some ten milliseconds: on every connection the first request that
+    has an array would wait for that. asyncpg offers no setting for it.
+    """
+
+    __slots__ = ()
+    _known: ClassVar[dict[tuple[int, ...], list[asyncpg.Record]]] = {}
+
+    async def _introspect_types(
+        self,
+        typeoids: Iterable[int],
+        timeout: float,  # noqa: ASYNC109 - asyncpg's own
+    ) -> tuple[list[asyncpg.Record], Any]:
+        wanted = tuple(sorted(typeoids))
+        known = self._known.get(wanted)
+        if known is not None:
+            return known, _NOTHING_PREPARED
+        types, statement = await super()._introspect_types(wanted, timeout)  # type: ignore[misc]  # it is private
+        if all(oid < _FIRST_NORMAL_OID for oid in wanted):
+            self._known[wanted] = types
+        return types, statement
 
 
 class _Pool(asyncpg.Pool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -58,6 +58,7 @@ SELECT # FROM @stored_events WHERE (metadata->>'correlation_id')::uuid = $1
 ORDER BY transaction_id, notification_id"""
 _COUNT = "SELECT count(*) &"
 _COUNT_OF_TOPICS = "SELECT count(*) & AND topic = ANY($5::text[])"
+_COUNT_BY_TOPIC = "SELECT topic, count(*) & GROUP BY topic"
 _FIRST_AFTER = """
 SELECT recorded_at & AND (topic = ANY($5::text[]) OR $5 IS NULL) ORDER BY transaction_id, notification_id LIMIT 1"""
 
@@ -197,6 +198,11 @@ class PostgresEventStore:
             rows = await self._fetch(_COUNT_OF_TOPICS, *after, *_END, sorted(registry.stored_as(topics)))
         counted: int = rows[0][0]
         return counted
+
+    async def counts(self) -> Mapping[str, int]:
+        """How many events readers may take, by topic; see the port."""
+        rows = await self._fetch(_COUNT_BY_TOPIC, *START, *_END)
+        return {row["topic"]: row["count"] for row in rows}
 
     async def first_after(self, after: Position, topics: frozenset[str] | None = None) -> dt.datetime | None:
         """When the first event after ``after`` was recorded, though it may be unreadable; see the port."""

@@ -104,9 +104,8 @@ class ElasticsearchHotels:
         with _answering():
             await self._client.info()
 
-    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+    async def prepare(self, build: str) -> None:
         """See FoldStore."""
-        del indexes
         with _answering():
             try:
                 await self._client.indices.create(
@@ -194,8 +193,9 @@ class ElasticsearchHotels:
                 refused.add(result["_id"])
         return frozenset(refused)
 
-    async def filled(self, build: str) -> None:
-        """See FoldStore; what was saved can be found from now on, and soon after it is saved."""
+    async def filled(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+        """See Builds; what was saved can be found from now on, and soon after it is saved."""
+        del indexes
         self._filling.discard(build)
         await self._refresh_every(build, _REFRESH)
         with _answering():

@@ -3,6 +3,8 @@
 The engine's client is synchronous; it runs in threads of its own. In process there is one such thread, so everything is
 done one after the other. Inserts are on disk when they return, which doubles their cost: about 10 ms for 1 row in
 process, 20 ms for 500. So rows are best inserted in runs.
+
+The engine in process belongs to one process: what another one fills a build with is spooled, and taken in at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
@@ -27,6 +30,7 @@ from infra.stores.clickhouse import (
     is_out_of_service,
     over_http,
 )
+from infra.stores.fact_rows import arrow_of, forget_spooled, spooled_rows, spooled_tables
 from projections.ports import BuildMissing, FactTable, StoreUnavailable
 
 T = TypeVar("T")
@@ -34,14 +38,17 @@ T = TypeVar("T")
 DATABASE = "nightledger"
 _REMOTE_THREADS = 4
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_LITTLE = {"max_threads": 1, "max_insert_threads": 1}
+"""An insert is done soon enough by one thread, and leaves the other processors to others."""
 _DURABLE = "SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1"
 
 
 class ClickHouseFacts:
     """FactStore. Made by ``remote`` or ``embedded``; it connects when it is first used."""
 
-    def __init__(self, connect: Connect, threads: int) -> None:
+    def __init__(self, connect: Connect, threads: int, spool: Path | None = None) -> None:
         self._connect = connect
+        self._spool = spool
         self._client: Client | None = None
         self._connecting = threading.Lock()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="facts")
@@ -52,9 +59,12 @@ class ClickHouseFacts:
         return cls(over_http(url, _checked(database)), _REMOTE_THREADS)
 
     @classmethod
-    def embedded(cls, directory: Path, database: str = DATABASE) -> Self:
-        """In this process, kept in ``directory``. Its use raises AnotherStoreOpen if another directory is open."""
-        return cls(in_process(directory, _checked(database)), 1)
+    def embedded(cls, directory: Path, database: str = DATABASE, *, spool: Path | None = None) -> Self:
+        """In this process, kept in ``directory``. Its use raises AnotherStoreOpen if another directory is open.
+
+        ``spool``: where SpooledFacts of other processes leaves what they fill builds with.
+        """
+        return cls(in_process(directory, _checked(database)), 1, spool)
 
     async def close(self) -> None:
         """Finish what has begun and close the engine."""
@@ -73,17 +83,26 @@ class ClickHouseFacts:
 
     async def insert(self, build: str, table: FactTable, rows: Sequence[Sequence[Any]]) -> None:
         """See FactStore."""
-        if not rows:
+        if rows:
+            await self._run(lambda client: _insert(client, build, table.name, arrow_of(table, rows)))
+
+    async def filled(self, build: str) -> None:
+        """See Builds."""
+        if self._spool is None:
             return
-        names = [name for name, _ in table.columns]
-        kinds = [kind for _, kind in table.columns]
-        target = f"{_checked(build)}__{_checked(table.name)}"
-        try:
-            await self._run(lambda client: client.insert(target, rows, column_names=names, column_type_names=kinds))
-        except DatabaseError as error:
-            if error.code in {UNKNOWN_TABLE, UNKNOWN_DATABASE}:
-                raise BuildMissing(build) from error
-            raise
+        spool = self._spool
+        await self.prepare(build, await asyncio.to_thread(spooled_tables, spool, build))
+        spooled = spooled_rows(spool, build)
+
+        def take_in(client: Client) -> bool:
+            found = next(spooled, None)
+            if found is not None:
+                _insert(client, build, *found)
+            return found is not None
+
+        while await self._run(take_in):
+            pass  # in parts, because queries wait meanwhile
+        await asyncio.to_thread(forget_spooled, spool, build)
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
         """See FactStore."""
@@ -121,6 +140,8 @@ class ClickHouseFacts:
 
     async def drop(self, build: str) -> None:
         """See Builds."""
+        if self._spool is not None:
+            await asyncio.to_thread(forget_spooled, self._spool, build)
         for table in await self._tables(build):
             await self._command(f"DROP TABLE IF EXISTS {_table(build, table)} SYNC")
 
@@ -157,6 +178,16 @@ class ClickHouseFacts:
             if self._client is not None:
                 self._client.close()
             self._client = None
+
+
+def _insert(client: Client, build: str, table: str, rows: pa.Table) -> None:
+    """Raises BuildMissing."""
+    try:
+        client.insert_arrow(f"{_checked(build)}__{_checked(table)}", rows, settings=_LITTLE)
+    except DatabaseError as error:
+        if error.code in {UNKNOWN_TABLE, UNKNOWN_DATABASE}:
+            raise BuildMissing(build) from error
+        raise
 
 
 @contextmanager

@@ -65,11 +65,9 @@ class MongoDocuments:
         with _answering():
             await self._client.admin.command("ping")
 
-    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
-        """See FoldStore; each index ends with the key, which is what lists are ordered by last."""
+    async def prepare(self, build: str) -> None:
+        """See FoldStore."""
         with _answering():
-            for fields in indexes:
-                await self._collection(build).create_index([*((f"body.{field}", 1) for field in fields), ("_id", 1)])
             await self._collection(_PREPARED).replace_one({"_id": build}, {"_id": build}, upsert=True)
 
     async def point(self, name: str, build: str) -> None:
@@ -120,8 +118,12 @@ class MongoDocuments:
                 refused |= await self._replace(build, higher[first : first + at_once])
         return frozenset(refused)
 
-    async def filled(self, build: str) -> None:
-        """See FoldStore: it was so all the time."""
+    async def filled(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+        """See FoldStore; each index ends with the key, which is what lists are ordered by last."""
+        with _answering():
+            await self._check_prepared(build)
+            for fields in indexes:
+                await self._collection(build).create_index([*((f"body.{field}", 1) for field in fields), ("_id", 1)])
 
     @property
     def fill_size(self) -> int:

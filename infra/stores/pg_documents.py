@@ -5,6 +5,7 @@ Which build a name means is a row of the table ``pointers``, so that pointing is
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """The escape of NUL in JSON, not preceded by a backslash that is itself escaped."""
 _PATIENCE_SECONDS = 5.0
 _BULK_PATIENCE_SECONDS = 30.0
+_INDEXING_PATIENCE_SECONDS = 3_600.0
 
 
 class PostgresDocuments:
@@ -35,6 +37,8 @@ class PostgresDocuments:
     def __init__(self, pool: asyncpg.Pool[Any], schema: str = "documents") -> None:
         self._pool = pool
         self._schema = schema
+        self._copying = asyncio.Lock()
+        """Held while a fill writes: several at once would leave the server's other clients no processor."""
 
     async def open(self) -> None:
         """Create what is missing; processes that start together wait for each other."""
@@ -48,17 +52,13 @@ class PostgresDocuments:
         """Raises StoreUnavailable if the server does not answer."""
         await self._fetch("SELECT 1")
 
-    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
-        """See FoldStore; each index ends with the key, which is what lists are ordered by last."""
+    async def prepare(self, build: str) -> None:
+        """See FoldStore."""
         async with self._changing() as connection:
             await connection.execute(
                 f'CREATE TABLE IF NOT EXISTS {self._table(build)} (key text COLLATE "C" PRIMARY KEY, '
                 "folded bigint NOT NULL, positions jsonb NOT NULL, body jsonb)"
             )
-            for number, fields in enumerate(indexes):
-                columns = ", ".join(f"({_field(field)})" for field in fields)
-                index = _quoted(f"{build}_{number}")
-                await connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {self._table(build)} ({columns}, key)")
 
     async def point(self, name: str, build: str) -> None:
         """See Builds."""
@@ -105,8 +105,12 @@ class PostgresDocuments:
         saved = await (self._copied(build, rows) if filling else self._inserted(build, rows))
         return frozenset(document.key for document in documents) - saved
 
-    async def filled(self, build: str) -> None:
-        """See FoldStore: it was so all the time."""
+    async def filled(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+        """See FoldStore; each index ends with the key, which is what lists are ordered by last."""
+        for number, fields in enumerate(indexes):
+            columns = ", ".join(f"({_field(field)})" for field in fields)
+            index = f"{_quoted(f'{build}_{number}')} ON {self._table(build)} ({columns}, key)"
+            await self._fetch_of(build, f"CREATE INDEX IF NOT EXISTS {index}", patience=_INDEXING_PATIENCE_SECONDS)
 
     @property
     def fill_size(self) -> int:
@@ -122,7 +126,7 @@ class PostgresDocuments:
     async def _copied(self, build: str, rows: Sequence[_Row]) -> frozenset[str]:
         """As ``_inserted``; the driver takes a tenth of the time for COPY that it takes for arrays."""
         try:
-            async with self._connection() as connection, connection.transaction():
+            async with self._copying, self._connection() as connection, connection.transaction():
                 await connection.execute(
                     "CREATE TEMP TABLE filling (key text, folded bigint, positions jsonb, body jsonb) ON COMMIT DROP"
                 )
@@ -210,10 +214,12 @@ class PostgresDocuments:
             rows: list[Any] = await connection.fetch(query, *values, timeout=patience)
             return rows
 
-    async def _fetch_of(self, build: str, query: str, *values: Any) -> list[Any]:
+    async def _fetch_of(
+        self, build: str, query: str, *values: Any, patience: float = _BULK_PATIENCE_SECONDS
+    ) -> list[Any]:
         """Rows of a bulk query on ``build``. Raises BuildMissing."""
         try:
-            return await self._fetch(query, *values, patience=_BULK_PATIENCE_SECONDS)
+            return await self._fetch(query, *values, patience=patience)
         except asyncpg.UndefinedTableError as error:
             raise BuildMissing(build) from error
 

@@ -92,6 +92,9 @@ class RedisCalendars:
             found: Any = await self._redis.get(self._pointer_key(name))
         return found.decode() if found else None
 
+    async def filled(self, build: str) -> None:
+        """See Builds: it was so all the time."""
+
     async def drop(self, build: str) -> None:
         """See Builds. The build's own key goes first, so that no late writer adds to what is being deleted."""
         with redis_available():

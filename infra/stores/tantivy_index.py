@@ -77,9 +77,7 @@ class HotelIndex:
     def close(self) -> None:
         """Finish what the writer does in the background and let other processes write."""
         with self._writing:
-            if self._writer is not None:
-                self._writer.wait_merging_threads()
-                self._writer = None
+            self._end_writing()
 
     def load(self, keys: Sequence[str]) -> dict[str, FoldedDocument]:
         """What is stored of ``keys``."""
@@ -88,10 +86,10 @@ class HotelIndex:
         found = [_read(searcher.doc(address)) for _, address in searcher.search(query, limit=len(keys) or 1).hits]
         return {document.key: document for document in found}
 
-    def save(self, entries: Sequence[Entry]) -> frozenset[str]:
+    def save(self, entries: Sequence[Entry], *, keep_writer: bool = True) -> frozenset[str]:
         """Write what is newer than stored, durably and as one; the keys of the rest.
 
-        Raises StoreUnavailable, FileNotFoundError.
+        Unless the writer is kept other processes may write then. Raises StoreUnavailable, FileNotFoundError.
         """
         newest = {entry.key: entry for entry in entries}
         self._directory.stat()
@@ -109,6 +107,8 @@ class HotelIndex:
                 self._writer = None
                 raise StoreUnavailable(f"the search index in {self._directory} cannot be written: {error}") from error
             self._folded.update({entry.key: entry.folded for entry in accepted})
+            if not keep_writer:
+                self._end_writing()
         return frozenset(newest) - {entry.key for entry in accepted}
 
     def search(
@@ -145,6 +145,11 @@ class HotelIndex:
                 self._index.reload()
             self._seen = seen
         return self._index.searcher()
+
+    def _end_writing(self) -> None:
+        if self._writer is not None:
+            self._writer.wait_merging_threads()
+            self._writer = None
 
     def _start_writing(self) -> tantivy.IndexWriter:
         self._writer = self._index.writer(_WRITER_BYTES, 1)

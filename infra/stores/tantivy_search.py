@@ -51,9 +51,8 @@ class TantivyHotels:
         if not await asyncio.to_thread(self._builds.is_dir):
             raise StoreUnavailable(f"{self._builds} is not a directory")
 
-    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+    async def prepare(self, build: str) -> None:
         """See FoldStore."""
-        del indexes
         await asyncio.to_thread(self._prepare, build)
 
     async def point(self, name: str, build: str) -> None:
@@ -73,14 +72,16 @@ class TantivyHotels:
         return await asyncio.to_thread(self._of, build, lambda index: index.load(keys))
 
     async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
-        """See FoldStore; on return the documents are on disk and can be found."""
-        del filling
+        """See FoldStore; on return the documents are on disk and can be found.
+
+        What fills a build and what feeds it later may be different processes, so a fill does not keep the writer.
+        """
         # In turns here, because a thread that is busy in Python keeps all others waiting for milliseconds.
         entries = await in_turns(documents, entry_of)
-        return await asyncio.to_thread(self._of, build, lambda index: index.save(entries))
+        return await asyncio.to_thread(self._of, build, lambda index: index.save(entries, keep_writer=not filling))
 
-    async def filled(self, build: str) -> None:
-        """See FoldStore: it was so all the time."""
+    async def filled(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+        """See Builds: it was so all the time."""
 
     @property
     def fill_size(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from infra.bootstrap.serving import collect_less_often
+from infra.bootstrap.interpreter import collect_less_often
 from infra.embedded.postgres import EmbeddedPostgres
 from infra.eventstore.pool import create_pool
 from tests.benchmarks import audits, eventstore, reads, replays

@@ -34,6 +34,8 @@ async def platform_with_busy_years(folder: Path, hotels: int, bookings: int) -> 
             await books.store(pool, books.busy_years(hotels, bookings))
             await _settle(pool)
     platform = RunningPlatform(data)
+    for name in ("NIGHTLEDGER_REPLAY_PROCESS_FROM", "NIGHTLEDGER_REPLAY_PRIORITY"):
+        del platform.environment[name]  # as users have it
     platform.arguments = ("--demo",)
     with platform:
         async with await platform.login("operator") as operator:

@@ -21,7 +21,7 @@ from elasticsearch.helpers import async_bulk
 from motor.motor_asyncio import AsyncIOMotorClient
 from redis.asyncio import Redis
 
-from infra.bootstrap.process import BOOKING_LISTS
+from infra.bootstrap.read_models import BOOKING_LISTS
 from infra.stores.elasticsearch import ElasticsearchHotels, indexed
 from infra.stores.facts import ClickHouseFacts
 from infra.stores.mongo import MongoDocuments, stored

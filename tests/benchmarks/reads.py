@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 
 from tests.benchmarks import books
@@ -22,7 +23,7 @@ from tests.e2e.stories import until
 
 HOTELS = 500
 BOOKINGS = 10_000
-SECONDS = 10.0
+SECONDS = 30.0
 PER_SECOND = 60
 _SEED = 11
 _NIGHTS = {"from": "2026-06-01", "to": "2026-06-08"}
@@ -45,8 +46,17 @@ async def results(folder: Path) -> list[Result]:
     return [baseline, during]
 
 
-async def _load(client: httpx.AsyncClient) -> list[float]:
-    """Send reads when they are due; seconds from then to each answer. Fails if one is not what it must be."""
+async def _load(operator: httpx.AsyncClient) -> list[float]:
+    """Send reads when they are due; seconds from then to each answer. Fails if one is not what it must be.
+
+    The client shares the processors with what it measures, so it is one that takes little of them.
+    """
+    headers = {"Authorization": operator.headers["Authorization"]}
+    async with aiohttp.ClientSession(str(operator.base_url), headers=headers) as client:
+        return await _sent(client)
+
+
+async def _sent(client: aiohttp.ClientSession) -> list[float]:
     chance = random.Random(_SEED)
     hotels, bookings = books.hotel_ids(HOTELS), books.booking_ids(BOOKINGS)
     seconds: list[float] = []
@@ -61,7 +71,8 @@ async def _load(client: httpx.AsyncClient) -> list[float]:
                 (f"/v1/bookings/{booking_id}", {}, "booking_id", booking_id),
             )
         )
-        found: Any = ok(await client.get(path, params=parameters))[field]
+        async with client.get(path, params=parameters, raise_for_status=True) as answer:
+            found: Any = (await answer.json())[field]
         assert found if expected is None else found == expected, (path, found)
         seconds.append(time.perf_counter() - due)
 

@@ -74,6 +74,7 @@ async def _measured(subject: loads.Subject, logs: Mapping[str, EventStore]) -> l
         await subject.writer.filling(again).begin(afresh=True)
         began = time.perf_counter()
         await subject.load(again)
+        await subject.writer.filled(again)
         bulks.append(time.perf_counter() - began)
         for each in (build, again):
             await store.drop(each)
@@ -98,5 +99,6 @@ async def _replay(subject: loads.Subject, build: str, logs: Mapping[str, EventSt
     await fill.begin(afresh=True)
     wanted = Wanted(projection.topics, dict.fromkeys(projection.contexts, START))
     await LogPass(logs, [build]).read(build, wanted, handle)
-    await fill.end()
+    await fill.flush()
+    await subject.writer.filled(build)
     return events

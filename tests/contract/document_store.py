@@ -44,7 +44,8 @@ async def document_place(server_url: str, own: str) -> AsyncIterator[Place]:
     place = Place(await adapter(), await adapter(), gate, "pages_1", "pages")
     for store in (place.store, place.twin):
         await store.open()
-    await place.store.prepare(place.build, INDEXES)
+    await place.store.prepare(place.build)
+    await place.store.filled(place.build, INDEXES)
     await place.store.point(place.name, place.build)
     yield place
     await place.store.drop(place.build)

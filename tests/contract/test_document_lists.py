@@ -105,7 +105,8 @@ async def test_a_cursor_survives_a_replay(place: Place) -> None:
     bodies = {key: {"key": key, "created": "1"} for key in "abc"}
     await filled(place, bodies)
     first = await place.store.find(place.name, (), order_by="created", descending=False, limit=2, cursor=None)
-    await place.store.prepare("pages_2", INDEXES)
+    await place.store.prepare("pages_2")
+    await place.store.filled("pages_2", INDEXES)
     await place.store.save("pages_2", [document(key, 1, body) for key, body in bodies.items()])
     await place.store.point(place.name, "pages_2")
     rest = await place.store.find(

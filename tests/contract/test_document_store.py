@@ -140,7 +140,8 @@ async def test_readers_see_a_name_only_when_it_points_somewhere(place: Place) ->
 
 async def test_preparing_again_keeps_what_is_there(place: Place) -> None:
     await filled(place, {"a": {"key": "a"}})
-    await place.store.prepare(place.build, INDEXES)
+    await place.store.prepare(place.build)
+    await place.store.filled(place.build, INDEXES)
     assert await place.store.get(place.name, "a") == {"key": "a"}
 
 
@@ -173,7 +174,8 @@ async def _swap_many_times(place: Place, times: int) -> str:
     live = place.build
     for number in range(2, 2 + times):
         following = f"pages_{number}"
-        await place.store.prepare(following, INDEXES)
+        await place.store.prepare(following)
+        await place.store.filled(following, INDEXES)
         await place.store.save(following, [document("a", 1, {"key": "a", "created": "1"})])
         await place.store.point(place.name, following)
         await place.store.drop(live)
@@ -194,7 +196,8 @@ async def test_a_reader_whose_build_is_dropped_under_it_asks_the_next(place: Pla
         if answer == live and swaps:
             swaps.pop()
             live = f"pages_{next(numbers)}"
-            await place.store.prepare(live, INDEXES)
+            await place.store.prepare(live)
+            await place.store.filled(live, INDEXES)
             await place.store.save(live, [document("a", 1, {"key": "a", "created": "1"})])
             await place.store.point(name, live)
             await place.store.drop(answer)
@@ -259,7 +262,7 @@ async def test_a_server_that_is_gone_is_reported_soon_and_found_again(place: Pla
         lambda: place.store.find(place.name, (), order_by="key", descending=False, limit=1, cursor=None),
         lambda: place.store.point(place.name, place.build),
         lambda: place.store.pointed(place.name),
-        lambda: place.store.prepare(place.build, INDEXES),
+        lambda: place.store.prepare(place.build),
         lambda: place.store.drop("pages_9"),
     ]
 

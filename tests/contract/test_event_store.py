@@ -250,6 +250,13 @@ async def test_a_checkpoint_is_set_back_when_that_is_asked_for_and_never_forward
     assert await store.checkpoint("never", "bookings") == START
 
 
+async def test_events_are_counted_by_the_topic_they_are_stored_under(store: EventStore) -> None:
+    assert await store.counts() == {}
+    await store.commit(append(uuid4(), 0, Increased(), Increased(), Praised()))
+    await store.commit(append(uuid4(), 0, Increased()))
+    assert await store.counts() == {Increased.topic: 3, Praised.topic: 1}
+
+
 async def test_checkpoints_move_forward_with_their_commit(store: EventStore) -> None:
     for position in (Position(3, 7), Position(3, 9), Position(2, 100)):
         await store.commit(Commit(metadata(), checkpoints=(Checkpoint("saga", "payments", position),)))

@@ -20,7 +20,9 @@ from uuid import UUID, uuid4
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from infra.stores import fact_rows
 from infra.stores.clickhouse import AnotherStoreOpen
+from infra.stores.fact_rows import SpooledFacts, spooled_rows
 from infra.stores.facts import ClickHouseFacts
 from projections.ports import BuildMissing, FactTable, StoreUnavailable
 
@@ -67,6 +69,8 @@ asyncio.run(main())
 class Place:
     store: ClickHouseFacts
     directory: Path
+    spool: Path
+    """Where other processes leave what they fill builds with."""
 
     async def total(self) -> Any:
         rows = await self.store.query("SELECT sum(amount_minor) AS total FROM stays")
@@ -80,12 +84,13 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def place(directory: Path, fresh_name: Callable[..., str]) -> AsyncIterator[Place]:
+async def place(directory: Path, tmp_path: Path, fresh_name: Callable[..., str]) -> AsyncIterator[Place]:
     """A store in a database of the test's own, with one live build."""
-    store = ClickHouseFacts.embedded(directory, fresh_name("facts"))
+    spool = tmp_path / "spool"
+    store = ClickHouseFacts.embedded(directory, fresh_name("facts"), spool=spool)
     await store.prepare("facts_1", [STAYS, NOTES])
     await store.point("facts", "facts_1")
-    yield Place(store, directory)
+    yield Place(store, directory, spool)
     await store.close()
 
 
@@ -183,6 +188,65 @@ async def test_an_empty_store_has_no_live_build_and_says_so(directory: Path, fre
         await store.query("SELECT * FROM stays")
     await store.drop("facts_1")
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("amount_minor", 2**63), ("version", -1), ("currency", None), ("night", "2026-07-01")]
+)
+async def test_what_does_not_fit_a_column_is_refused_and_never_bent(place: Place, column: str, value: object) -> None:
+    names = [name for name, _ in STAYS.columns]
+    row = [value if name == column else given for name, given in zip(names, stay(1, 1), strict=True)]
+    with pytest.raises(ValueError, match=f"column {column} of stays"):
+        await place.store.insert("facts_1", STAYS, [row])
+    assert await place.store.query("SELECT * FROM stays") == []
+
+
+async def test_what_another_process_has_spooled_is_taken_in(place: Place) -> None:
+    spooled = SpooledFacts(place.spool)
+    await spooled.prepare("facts_2", [STAYS, NOTES])
+    await spooled.insert("facts_2", STAYS, [stay(1, 5), stay(2, 7)])
+    await spooled.insert("facts_2", NOTES, [(1, "quiet", 1)])
+    await SpooledFacts(place.spool).insert("facts_2", STAYS, [stay(3, 30)])
+    await place.store.filled("facts_2")
+    await place.store.point("facts", "facts_2")
+    assert await place.total() == 42
+    await place.store.insert("facts_1", STAYS, [stay(1, 5), stay(2, 7), stay(3, 30)])
+    from_spool = await place.store.query("SELECT * FROM facts_2__stays ORDER BY night")
+    assert from_spool == await place.store.query("SELECT * FROM facts_1__stays ORDER BY night")
+    assert not list(place.spool.glob("facts_2/*"))
+    await place.store.filled("facts_2")
+    assert await place.total() == 42
+
+
+async def test_what_was_cut_off_while_it_was_taken_in_is_taken_in_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fact_rows, "_ROWS_AT_ONCE", 1)
+    spooled = SpooledFacts(place.spool)
+    await spooled.prepare("facts_2", [STAYS])
+    for night in range(1, 4):
+        await spooled.insert("facts_2", STAYS, [stay(night, night)])
+    rows = spooled_rows(place.spool, "facts_2")
+    for _ in range(2):
+        await place.store.prepare("facts_2", [STAYS])
+        await place.store.insert("facts_2", STAYS, list(zip(*next(rows)[1].to_pydict().values(), strict=True)))
+    assert len(list(place.spool.glob("facts_2/*.arrow"))) == 2
+    await place.store.filled("facts_2")
+    await place.store.point("facts", "facts_2")
+    assert await place.total() == 1 + 2 + 3
+
+
+async def test_a_build_that_is_dropped_takes_what_was_spooled_for_it_with_it(place: Place) -> None:
+    spooled = SpooledFacts(place.spool)
+    await spooled.prepare("facts_2", [STAYS])
+    await spooled.insert("facts_2", STAYS, [stay(1, 5)])
+    await place.store.drop("facts_2")
+    with pytest.raises(BuildMissing, match="facts_2"):
+        await spooled.insert("facts_2", STAYS, [stay(2, 7)])
+    await spooled.drop("facts_2")
+    await place.store.filled("facts_2")
+    with pytest.raises(BuildMissing):
+        await place.store.point("facts", "facts_2")
 
 
 async def test_no_rows_are_no_insert(place: Place) -> None:

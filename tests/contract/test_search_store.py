@@ -294,6 +294,23 @@ async def test_a_reader_whose_embedded_build_is_dropped_under_it_asks_the_next(
     await store.close()
 
 
+async def test_an_embedded_build_that_one_process_fills_can_be_fed_by_another(tmp_path: Path) -> None:
+    filling, feeding = TantivyHotels(tmp_path), TantivyHotels(tmp_path)
+    for store in (filling, feeding):
+        await store.open()
+    await filling.prepare("search_1")
+    for name in ("Adlon", "Bristol"):
+        await filling.save("search_1", [document(hotel(name, name))], filling=True)
+    await feeding.filled("search_1")
+    assert await feeding.save("search_1", [document(hotel("Adlon", "Adlon"))]) == {"Adlon"}
+    await feeding.save("search_1", [document(hotel("Carlton", "Carlton"))])
+    await feeding.point("search", "search_1")
+    found = await feeding.search("search", HotelQuery(sort="name"))
+    assert [item["name"] for item in found.items] == ["Adlon", "Bristol", "Carlton"]
+    for store in (filling, feeding):
+        await store.close()
+
+
 async def test_an_embedded_build_whose_directory_was_deleted_takes_no_writes(tmp_path: Path) -> None:
     store = TantivyHotels(tmp_path)
     await store.open()

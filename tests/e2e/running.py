@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,6 +36,9 @@ class RunningPlatform:
             "NIGHTLEDGER_PORT": str(self.port),
             "NIGHTLEDGER_RATE_LIMITS": "false",
             "NIGHTLEDGER_DEMO_HOTELS": "3",
+            # As if there were much to replay; and soon, because all processors are busy with tests.
+            "NIGHTLEDGER_REPLAY_PROCESS_FROM": "1",
+            "NIGHTLEDGER_REPLAY_PRIORITY": "normal",
             **(settings or {}),
         }
         self.arguments: tuple[str, ...] = ()
@@ -69,12 +73,23 @@ class RunningPlatform:
         process.kill()
         process.wait()
 
+    def filling_processes(self, service: str) -> list[int]:
+        """Process ids of those that fill builds for the process that ``service`` runs in."""
+        parent = self._processes[self._group_of(service)].pid
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                status, command = (folder / "stat").read_text(), (folder / "cmdline").read_bytes()
+                if int(status.rpartition(")")[2].split()[1]) == parent and b"infra.bootstrap.filling" in command:
+                    found.append(int(folder.name))
+        return found
+
     def ended(self) -> list[str]:
         """Processes that have ended by themselves, by their services."""
         return [" ".join(group) for group, process in self._processes.items() if process.poll() is not None]
 
     def _group_of(self, service: str) -> tuple[str, ...]:
-        return next(tuple(group) for group in self._groups if service in group)
+        return next(tuple(group) for group in self._groups if service in group or not group)
 
     def _launch(self, group: tuple[str, ...]) -> None:
         with self.log.open("ab") as log:
@@ -142,6 +157,15 @@ class RunningPlatform:
         async with self.client() as anonymous:
             answer = await anonymous.post("/v1/auth/login", json=self.demo_account(role))
         return self.client(ok(answer)["access_token"])
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is a process ``pid``, and it has not ended."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def ok(answer: httpx.Response, *expected: int) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -57,3 +58,30 @@ async def test_a_connection_that_the_driver_has_lost_track_of_is_not_used_again(
             async with pool.acquire():
                 raise asyncpg.InternalClientError("another operation is in progress")
         assert await pool.fetchval("SELECT pg_backend_pid()") != before
+
+
+async def test_the_server_is_asked_once_what_its_own_types_are(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    ask: Any = vars(asyncpg.Connection)["_introspect_types"]
+
+    async def counted(connection: Any, typeoids: Iterable[int], seconds: float) -> Any:
+        asked.append(tuple(typeoids))
+        return await ask(connection, typeoids, seconds)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", counted)
+    monkeypatch.setattr("infra.eventstore.pool._Connection._known", {})
+    async with await create_pool(gate.url) as pool, pool.acquire() as one, pool.acquire() as other:
+        for connection in (one, other):
+            assert await connection.fetchval("SELECT $1::float8[]", [0.5]) == [0.5]
+        assert len(asked) == 1
+        assert await other.fetchval("SELECT $1::int2[]", [1, 2]) == [1, 2]
+        assert await one.fetchval("SELECT $1::float8[] || $2::float8[]", [0.5], [0.25]) == [0.5, 0.25]
+        assert len(asked) == 2
+        # What a database has of its own may be something else in another.
+        await one.execute("CREATE TYPE mood AS ENUM ('calm', 'gay')")
+        try:
+            for connection in (one, other):
+                assert await connection.fetchval("SELECT 'calm'::mood") == "calm"
+        finally:
+            await one.execute("DROP TYPE mood")
+        assert len(asked) == 4

@@ -22,6 +22,7 @@ from infra.messaging.log_tail import LogSources
 from infra.messaging.stats import Stats
 from infra.stores.pg_documents import PostgresDocuments
 from projections.builds import Build
+from projections.filling import fillers_here
 from projections.ports import Document, FoldedDocument, StoreUnavailable
 from projections.projection import DocumentProjection
 from projections.read_models import ReadModels
@@ -182,14 +183,18 @@ async def process(at: Place, *projections: DocumentProjection) -> AsyncIterator[
     letters = PostgresDeadLetters(at.pool, CONTEXT)
     leadership = Leadership(at.pool)
     feeds = Feeds(logs, {CONTEXT: letters}, {CONTEXT: leadership}, LogSources(logs), clock, uuid4, Stats())
+    writers = [FoldWriter(projection, at.stores[projection.name]) for projection in projections]
+    registries = {CONTEXT: at.builds}
+    fillers = fillers_here(writers, registries=registries, logs=logs, clock=clock, wait=_sooner)
     read_models = ReadModels(
-        [FoldWriter(projection, at.stores[projection.name]) for projection in projections],
-        registries={CONTEXT: at.builds},
+        writers,
+        registries=registries,
         logs=logs,
         feeds=feeds,
+        fillers=fillers,
         clock=clock,
         new_id=uuid4,
-        wait=lambda seconds: asyncio.sleep(seconds / 5),
+        wait=_sooner,
     )
     await read_models.open()
     watching = asyncio.create_task(read_models.watch())
@@ -202,6 +207,10 @@ async def process(at: Place, *projections: DocumentProjection) -> AsyncIterator[
         await feeds.close()
         if not watching.cancelled():
             watching.result()  # it has ended by itself: this says why
+
+
+async def _sooner(seconds: float) -> None:
+    await asyncio.sleep(seconds / 5)
 
 
 async def ended(at: Place, build: Build) -> Build:

@@ -11,9 +11,10 @@ import pytest
 from domain.shared.errors import IllegalTransition
 from infra.stores.pg_documents import PostgresDocuments
 from projections.builds import ReplayRunning
+from projections.filling import Filling
 from projections.log_pass import LogPass
 from projections.read_models import WATCH_SECONDS
-from projections.replay import CAUGHT_UP_WITHIN, Replay
+from projections.replay import CAUGHT_UP_WITHIN
 from tests.e2e.stories import until
 from tests.integration.replay.counters import Place, Praises, Totals, TotalsTwo, ended, process
 
@@ -109,7 +110,7 @@ async def test_a_replay_waits_for_a_store_that_is_away(at: Place) -> None:
 
 async def test_a_replay_that_was_cut_off_goes_on_where_it_was(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LogPass, "run_length", 10)
-    monkeypatch.setattr(Replay, "flush_seconds", 0)
+    monkeypatch.setattr(Filling, "flush_seconds", 0)
     await at.append(counters=40, increases=1)
     async with process(at, Totals(), Praises()):
         await first_builds(at)

@@ -408,6 +408,12 @@ class MemoryBuilds:
         del projection
         yield
 
+    @asynccontextmanager
+    async def only_filling_of(self, build: str) -> AsyncIterator[None]:
+        """See BuildRegistry."""
+        del build
+        yield
+
 
 class MemoryLetters:
     """Dead letters that a test puts there. ``outcomes`` says what will come of retries, ``handled`` otherwise."""

@@ -58,8 +58,8 @@ class Store:
         self.builds: dict[str, dict[str, FoldedDocument]] = {"b": {}}
         self.pointers: dict[str, str] = {}
         self.saves: list[list[str]] = []
-        self.full: list[str] = []
         self.loads: list[list[str]] = []
+        self.indexed: dict[str, Sequence[tuple[str, ...]]] = {}
         self.before_save: Callable[[], None] | None = None
 
     async def load(self, build: str, keys: Sequence[str]) -> Mapping[str, FoldedDocument]:
@@ -69,8 +69,8 @@ class Store:
 
     fill_size = 2
 
-    async def filled(self, build: str) -> None:
-        self.full.append(build)
+    async def filled(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
+        self.indexed[build] = indexes
 
     async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
         del filling
@@ -88,8 +88,8 @@ class Store:
                 self.builds[build][document.key] = document
         return frozenset(refused)
 
-    async def prepare(self, build: str, indexes: Sequence[tuple[str, ...]] = ()) -> None:
-        self.prepared = build, indexes
+    async def prepare(self, build: str) -> None:
+        self.prepared = build
         self.builds.setdefault(build, {})
 
     async def point(self, name: str, build: str) -> None:

@@ -32,7 +32,7 @@ def store() -> Store:
 
 @pytest.fixture
 def fill(store: Store) -> DocumentFill:
-    return DocumentFill("b", Notes(), store, (("x",),))
+    return DocumentFill("b", Notes(), store)
 
 
 async def away() -> None:
@@ -46,8 +46,8 @@ async def test_a_fill_from_the_start_throws_away_what_is_there_and_loads_nothing
     await fill.begin(afresh=True)
     await fill.write(run_of(note(1, 1), note(2, 2)))
     await fill.write(run_of(note(3, 3)))
-    await fill.end()
-    assert store.prepared == ("b", (("x",),))
+    await fill.flush()
+    assert store.prepared == "b"
     assert store.loads == []
     assert list(store.builds["b"]) == ["a"]
     assert store.builds["b"]["a"] == FoldedDocument("a", {"numbers": [1, 2, 3]}, 3, {str(ONE): "100.3"})
@@ -58,9 +58,8 @@ async def test_a_document_is_written_once_however_many_runs_change_it(store: Sto
     for number in range(1, 6):
         await fill.write(run_of(note(number, number)))
     assert store.saves == []
-    await fill.end()
+    await fill.flush()
     assert store.saves == [["a"]]
-    assert store.full == ["b"]
 
 
 async def test_what_was_flushed_is_in_the_store(store: Store, fill: DocumentFill) -> None:
@@ -80,7 +79,7 @@ async def test_when_enough_has_changed_it_is_saved_while_more_is_folded(store: S
     await fill.write(run_of(note(1, 1, keys=("a", "b", "c"))))
     assert store.saves == [], "it is saved in the background"
     await fill.write(run_of(note(2, 2, keys=("a",))))
-    await fill.end()
+    await fill.flush()
     assert store.saves[0] == ["a", "b", "c"]
     assert (store.numbers("a"), store.numbers("c")) == ([1, 2], [1])
 
@@ -90,7 +89,7 @@ async def test_a_fill_that_goes_on_folds_upon_what_an_earlier_try_has_written(st
     await fill.begin(afresh=False)
     await fill.write(run_of(note(2, 2), note(3, 3), note(4, 1, stream=OTHER, keys=("b",))))
     await fill.write(run_of(note(5, 5)))
-    await fill.end()
+    await fill.flush()
     assert (store.numbers("a"), store.numbers("b")) == ([1, 2, 3, 5], [4])
     assert store.builds["b"]["a"].folded == 4
     assert store.loads == [["a", "b"]]
@@ -109,7 +108,7 @@ async def test_what_could_not_be_saved_is_saved_when_the_store_is_back(
         with pytest.raises(StoreUnavailable):
             await fill.flush()
     await fill.write(runs[1])
-    await fill.end()
+    await fill.flush()
     assert [store.numbers(key) for key in "abc"] == [[1, 2], [1], [2]]
 
 
@@ -147,7 +146,7 @@ async def test_when_it_knows_too_much_it_forgets_and_loads(
     await fill.begin(afresh=True)
     await fill.write(run_of(note(1, 1, keys=("a", "b"))))
     await fill.write(run_of(note(2, 2, keys=("a", "c"))))
-    await fill.end()
+    await fill.flush()
     assert [store.numbers(key) for key in "abc"] == [[1, 2], [1], [2]]
     assert store.loads == [["a", "c"]]
 
@@ -211,8 +210,8 @@ async def test_writes_to_one_calendar_become_one_with_the_last_values() -> None:
     await fill.write(first)
     await fill.write(run(first.position, recorded(counted({DAYS[1]: 3, DAYS[2]: 2}), 3)))
     assert memory.told == []
-    await fill.end()
-    await fill.end()
+    await fill.flush()
+    await fill.flush()
     ((writes, told),) = memory.told
     cells = {DAYS[0]: 5, DAYS[1]: 3, DAYS[2]: 2}
     assert writes == [CalendarWrite("rooms", str(ROOM), cells, "inventory", Position(100, 3), 9)]
@@ -226,7 +225,7 @@ async def test_a_run_that_does_not_follow_is_not_taken_for_one_that_does() -> No
     await fill.begin(afresh=False)
     await fill.write(run(START, recorded(counted({DAYS[0]: 5}), 1)))
     await fill.write(run(START, recorded(counted({DAYS[0]: 4}), 7)))
-    await fill.end()
+    await fill.flush()
     assert [(told.prev, told.position) for _, told in memory.told] == [
         (START, Position(100, 1)),
         (START, Position(100, 7)),

@@ -31,9 +31,11 @@ async def test_a_run_is_one_load_and_one_save_of_what_it_touches(store: Store, w
     assert (store.builds["b"]["a"].folded, store.builds["b"]["b"].folded) == (2, 1)
 
 
-async def test_preparing_hands_on_the_indexes(store: Store, writer: FoldWriter) -> None:
+async def test_lists_have_their_indexes_when_a_build_is_filled(store: Store, writer: FoldWriter) -> None:
     await writer.filling("b").begin(afresh=True)
-    assert store.prepared == ("b", (("x",),))
+    assert store.indexed == {}
+    await writer.filled("b")
+    assert store.indexed == {"b": (("x",),)}
 
 
 async def test_what_was_written_before_changes_nothing_and_is_not_saved(store: Store, writer: FoldWriter) -> None:

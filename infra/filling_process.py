@@ -1,0 +1,173 @@
+"""Builds are filled in a process of their own, which has the processor when nobody else wants it.
+
+What is filled there costs those who are served here next to nothing. The process is told what to do on its standard
+input (one line, ``FillOrder``) and ends when that is closed: so it does not outlive us, however we end. It says what
+has become of each build on its standard output (a line each, ``Outcome``); how far it is, and where it can be gone on
+with, it puts on record itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import IO, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from commands.ports import EventStore, Temporary
+from projections.builds import Build, ReplayRunning
+from projections.filling import Filler, Fillers, GivenUp
+from projections.ports import BuildMissing
+
+_LINE_BYTES = 1_000_000
+_END_SECONDS = 10.0
+
+
+class FillOrder(BaseModel):
+    """What the process is to do: fill ``builds`` for ``services``, on ``servers``, as ``settings`` say (no secrets)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: dict[str, Any]
+    servers: dict[str, Any]
+    services: tuple[str, ...]
+    builds: tuple[Build, ...]
+
+
+class Outcome(BaseModel):
+    """What has become of the filling of one build; see Filler for what each result but ``filled`` means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    build: Build
+    result: Literal["filled", "given up", "lost", "running", "cut off", "failed"]
+    error: str = ""
+
+    def build_or_error(self) -> Build:
+        """The build that is filled. Raises what Filler says."""
+        match self.result:
+            case "filled":
+                return self.build
+            case "given up":
+                raise GivenUp
+            case "lost":
+                raise BuildMissing(self.build.name)
+            case "running":
+                raise ReplayRunning(self.error)
+            case "cut off":
+                raise FillingCutOff(self.error)
+            case "failed":
+                raise FillingFailed(self.error)
+
+
+class FillingCutOff(Temporary):
+    """A server that the filling process needs is away, or the process was killed: it can be gone on with."""
+
+
+class FillingFailed(Exception):
+    """The filling process says why a build cannot be filled; its log has more."""
+
+
+class FillingProcess:
+    """A Filler. ``command`` is started when all ``builds`` are to be filled or given up, and told ``order`` of them."""
+
+    def __init__(
+        self, command: Sequence[str], order: Callable[[Sequence[Build]], FillOrder], builds: Sequence[Build]
+    ) -> None:
+        self._command = command
+        self._order = order
+        self._awaited = {build.name for build in builds}
+        self._builds: list[Build] = []
+        self._outcomes: dict[str, asyncio.Future[Outcome]] = {}
+        self._work: asyncio.Task[None] | None = None
+
+    async def fill(self, build: Build) -> Build:
+        """See Filler. When nobody waits for it any more the process is ended."""
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._outcomes[build.name] = outcome
+        self._builds.append(build)
+        self.give_up(build)
+        try:
+            return (await outcome).build_or_error()
+        finally:
+            del self._outcomes[build.name]
+            if self._work is not None and not self._outcomes:
+                self._work.cancel()
+                await asyncio.gather(self._work, return_exceptions=True)
+
+    def give_up(self, build: Build) -> None:
+        """See Filler."""
+        if build.name in self._awaited:
+            self._awaited.remove(build.name)
+            if not self._awaited and self._builds:
+                names = ", ".join(each.name for each in self._builds)
+                self._work = asyncio.create_task(self._run(), name=f"process that fills {names}")
+
+    async def _run(self) -> None:
+        """Let the process do its work; whoever still waits when it has ended learns why."""
+        try:
+            error: Exception = await self._until_the_end()
+        except OSError as cannot:
+            error = FillingCutOff(f"the process that fills cannot be started: {cannot}")
+        for outcome in self._outcomes.values():
+            if not outcome.done():
+                outcome.set_exception(error)
+
+    async def _until_the_end(self) -> Exception:
+        loop, pipe = asyncio.get_running_loop(), subprocess.PIPE
+        # In a session of its own: a terminal's Ctrl-C is for us, who end it in good order. Not by the loop's own means,
+        # because they copy all of our page tables, which stops everything here for tens of milliseconds.
+        process = await asyncio.to_thread(
+            subprocess.Popen, self._command, stdin=pipe, stdout=pipe, start_new_session=True
+        )
+        answers = asyncio.StreamReader(_LINE_BYTES)
+        try:
+            await asyncio.to_thread(_tell, process, self._order(self._builds))
+            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(answers), process.stdout)
+            async for line in answers:
+                told = Outcome.model_validate_json(line)
+                outcome = self._outcomes.get(told.build.name)
+                if outcome is not None and not outcome.done():
+                    outcome.set_result(told)
+        finally:
+            status = await asyncio.shield(asyncio.to_thread(_end, process))
+        if status < 0:
+            return FillingCutOff(f"the process that fills was killed by signal {-status}")
+        return FillingFailed(f"the process that fills has ended with status {status}; its log says why")
+
+
+def _tell(process: subprocess.Popen[bytes], order: FillOrder) -> None:
+    """Give ``order``. If the process has ended already, its status says more than the broken pipe."""
+    orders = cast("IO[bytes]", process.stdin)
+    with suppress(BrokenPipeError):
+        orders.write(order.model_dump_json().encode() + b"\n")
+        orders.flush()
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Let ``process`` end, kill it if it does not, and return its status."""
+    with suppress(BrokenPipeError):
+        cast("IO[bytes]", process.stdin).close()
+    try:
+        return process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def fillers_by_length(
+    logs: Mapping[str, EventStore], limit: int, here: Fillers, beside: Callable[[Sequence[Build]], Filler]
+) -> Fillers:
+    """Fill ``here`` from logs that have fewer than ``limit`` events in all, ``beside`` from longer ones.
+
+    To start a process takes a second or two, in which a short log is read.
+    """
+
+    async def make(builds: Sequence[Build]) -> Filler:
+        heads = await asyncio.gather(*(log.head() for log in logs.values())) if builds else ()
+        long = sum(head.notification_id for head in heads) >= limit
+        return beside(builds) if builds and long else await here(builds)
+
+    return make
