@@ -111,6 +111,8 @@ class FillingProcess:
             error: Exception = await self._until_the_end()
         except OSError as cannot:
             error = FillingCutOff(f"the process that fills cannot be started: {cannot}")
+        except ValueError as unreadable:
+            error = FillingFailed(f"what the process that fills has answered cannot be read: {unreadable}")
         for outcome in self._outcomes.values():
             if not outcome.done():
                 outcome.set_exception(error)

@@ -27,6 +27,7 @@ from infra.bootstrap.stores import (
 )
 from infra.clock import SystemClock
 from infra.eventstore.builds import PostgresBuilds
+from infra.eventstore.errors import SERVER_AWAY
 from infra.eventstore.store import PostgresEventStore
 from infra.filling_process import FillingProcess, FillOrder, Outcome, fillers_by_length
 from infra.logs import configure_logs
@@ -119,16 +120,21 @@ async def _outcome(filler: Filler, build: Build) -> Outcome:
 
 
 async def _fill(order: FillOrder, settings: Settings, answers: TextIO) -> None:
-    async with _fillers(order, settings) as fillers:
-        filler = await fillers(order.builds)
+    def answer(outcome: Outcome) -> None:
+        print(outcome.model_dump_json(), file=answers, flush=True)
 
-        async def fill(build: Build) -> None:
-            outcome = await _outcome(filler, build)
-            print(outcome.model_dump_json(), file=answers, flush=True)
+    async def fill(filler: Filler, build: Build) -> None:
+        answer(await _outcome(filler, build))
 
-        async with asyncio.TaskGroup() as group:
-            for build in order.builds:
-                group.create_task(fill(build), name=f"fill {build.name}")
+    try:
+        async with _fillers(order, settings) as fillers:
+            filler = await fillers(order.builds)
+            async with asyncio.TaskGroup() as group:
+                for build in order.builds:
+                    group.create_task(fill(filler, build), name=f"fill {build.name}")
+    except (*CUT_OFF, *SERVER_AWAY) as error:  # while stores were opened; what has an answer already ignores this one
+        for build in order.builds:
+            answer(Outcome(build=build, result="cut off", error=f"{type(error).__name__}: {error}"))
 
 
 async def _while_wanted(order: FillOrder, settings: Settings, answers: TextIO) -> None:

@@ -104,6 +104,12 @@ async def test_one_that_ends_before_it_has_read_its_order_is_one_as_well() -> No
         await FillingProcess((sys.executable, "-c", "import os; os._exit(4)"), order, (ONE,)).fill(ONE)
 
 
+@pytest.mark.parametrize("answer", ['"nonsense"', '"{}"', '"x" * 2_000_000'])
+async def test_an_answer_that_cannot_be_read_is_one_too(answer: str) -> None:
+    with pytest.raises(FillingFailed, match="cannot be read"):
+        await process(f"print({answer}, flush=True); sys.stdin.read()").fill(ONE)
+
+
 async def test_a_program_that_is_not_there_is_waited_for() -> None:
     with pytest.raises(FillingCutOff, match="cannot be started"):
         await FillingProcess(("/nowhere/python",), order, (ONE,)).fill(ONE)
