@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 
 from infra.settings import Priority
 
@@ -36,4 +37,5 @@ def take_priority(priority: Priority) -> None:
         return
     os.nice(10 if priority == "low" else 19)
     if priority == "idle" and sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with suppress(PermissionError):  # anybody may, but for the rules of some containers: then it is only nice
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
