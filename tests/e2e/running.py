@@ -31,6 +31,8 @@ class RunningPlatform:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTLEDGER_")}
+        # A process that may not keep what it has compiled compiles all of it again: three seconds at each start.
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.environment |= {
             "NIGHTLEDGER_DATA_DIR": str(data_dir),
             "NIGHTLEDGER_PORT": str(self.port),
