@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from types import AsyncGeneratorType, CoroutineType
 from typing import Any, cast
 
 import asyncpg
@@ -30,6 +33,8 @@ from infra.settings import SERVICES, BadSetting, Settings, check_services
 
 log = structlog.get_logger(__name__)
 _LOOK_AGAIN_SECONDS = 0.5
+_PATIENCE_SECONDS = 25.0
+"""What is stopped in good order is stopped by then; whoever supervises processes kills them soon after."""
 _NO_LIMITS = Limits(logins=1_000_000, commands=1_000_000)
 
 
@@ -85,7 +90,7 @@ class _Serving:
         """Run until stopped; returns why it had to stop by itself, empty if it was asked to."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stopped.set)
+            loop.add_signal_handler(number, self._stop_soon)
         async with started(self._settings, self._services, self._fatal) as running:
             log.info("started", services=list(self._services))
             collect_less_often()
@@ -99,7 +104,12 @@ class _Serving:
 
     def _fatal(self, reason: str) -> None:
         self._failure = reason
-        self._stopped.set()
+        self._stop_soon()
+
+    def _stop_soon(self) -> None:
+        if not self._stopped.is_set():
+            self._stopped.set()
+            asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, _break_off)
 
     async def _serve_http(self, running: Started) -> None:
         settings = self._settings
@@ -151,6 +161,26 @@ class _Serving:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", work=task.get_name(), exc_info=error)
             self._fatal(f"{task.get_name()}: {error}")
+
+
+def _break_off() -> None:
+    """End this process as a kill would, which loses nothing, and say what it was waiting for."""
+    waiting = {task.get_name(): _where(task) for task in asyncio.all_tasks()}
+    log.critical("broken off: what runs here did not stop in time", seconds=_PATIENCE_SECONDS, waiting=waiting)
+    os._exit(1)
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    """The coroutines that ``task`` is in, the innermost last."""
+    found: list[str] = []
+    awaited: object = task.get_coro()
+    while awaited is not None:
+        if isinstance(awaited, CoroutineType | AsyncGeneratorType):
+            found.append(awaited.__qualname__)
+            awaited = awaited.cr_await if isinstance(awaited, CoroutineType) else awaited.ag_await
+        else:  # a step of an asynchronous generator knows that one, but only the garbage collector is told
+            awaited = next((each for each in gc.get_referents(awaited) if isinstance(each, AsyncGeneratorType)), None)
+    return " > ".join(found)
 
 
 async def _seeded(demo: Demo) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.running import RunningPlatform
 
+_LOG_CHARACTERS = 10_000
 SEPARATE_PROCESSES = (("gateway", "users"), ("hotels", "inventory"), ("bookings", "payments"), ("analytics",))
 
 
@@ -58,6 +60,17 @@ def platform(request: pytest.FixtureRequest) -> RunningPlatform:
     """The platform on either stack."""
     running: RunningPlatform = request.getfixturevalue(f"{request.param}_platform")
     return running
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Let the report of a failure end with what platforms have logged meanwhile."""
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    if report.failed:
+        for log in RunningPlatform.logs:
+            if log.exists() and log.stat().st_mtime >= call.start:
+                report.sections.append((f"the end of {log}", log.read_text()[-_LOG_CHARACTERS:]))
 
 
 def _folder(factory: pytest.TempPathFactory, name: str) -> Path:

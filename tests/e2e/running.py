@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -23,6 +23,9 @@ CHECK_SECONDS = 0.1
 
 class RunningPlatform:
     """One or more processes on one data directory; ``groups`` are the services of each (one empty group: all)."""
+
+    logs: ClassVar[list[Path]] = []
+    """Of every platform that there has been."""
 
     def __init__(
         self, data_dir: Path, settings: Mapping[str, str] | None = None, groups: Sequence[Sequence[str]] = ((),)
@@ -47,6 +50,7 @@ class RunningPlatform:
         self._groups = groups
         self._processes: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
         self.log = data_dir.parent / f"{data_dir.name}.log"
+        self.logs.append(self.log)
 
     def __enter__(self) -> Self:
         self.start()

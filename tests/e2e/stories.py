@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -118,6 +119,14 @@ async def until(check: Callable[[], Awaitable[bool]], seconds: float = 20, every
     async with asyncio.timeout(seconds):
         while not await check():  # noqa: ASYNC110 - the condition is in another process, behind HTTP
             await asyncio.sleep(every)
+
+
+async def until_nothing(look: Callable[[], Awaitable[Sequence[object]]], seconds: float, every: float) -> None:
+    """Return as soon as ``look``, asked ``every`` so many seconds, finds nothing; fail with what it found last."""
+    deadline = time.monotonic() + seconds
+    while found := await look():
+        assert time.monotonic() < deadline, f"after {seconds:g} s there is still {found}"
+        await asyncio.sleep(every)
 
 
 async def _has_offers(client: httpx.AsyncClient, hotel_id: str) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +30,8 @@ CHECK_EVERY_SECONDS = 2.0
 PUBLISH_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
 """How long the broker may take to connect, or to give us a queue."""
+DISCONNECT_SECONDS = 2 * ANSWER_SECONDS
+"""How long to leave a queue or the broker may take; running handlers get half of it."""
 RECONCILE_SECONDS = 60.0
 GIVE_UP_AFTER = 5
 """Rebuilt connections in a row that lacked a consumer although the broker answers."""
@@ -91,6 +93,8 @@ class RabbitConnection:
         self._queues: dict[RabbitQueue, RabbitExchange | None] = {}
         self._declared: set[RabbitQueue] = set()
         self._broker: RabbitBroker | None = None
+        self._silent: RabbitBroker | None = None
+        """The last one that did not let us leave a queue: whoever used it on might wait for ever."""
         self._changed = asyncio.Event()
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -129,14 +133,25 @@ class RabbitConnection:
         self._want()
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        """Stop to consume a queue; returns when its running handlers have ended."""
+        """Stop to consume a queue; returns when its running handlers have ended.
+
+        A broker that does not answer to that holds up nobody: the connection is built anew instead, and with the old
+        one its consumers end.
+        """
         subscriber = self._wanted.pop(subscription, None)
         subscription.active.clear()
-        if subscriber is not None:
-            try:
-                await subscriber.stop()
-            except (AMQPError, OSError, ChannelInvalidStateError) as error:
-                log.info("unsubscribed_without_broker", queue=subscription.queue.name, error=repr(error))
+        broker = self._broker
+        if subscriber is None or broker is self._silent:
+            return
+        try:
+            with _asking("let us leave a queue"):
+                async with asyncio.timeout(DISCONNECT_SECONDS):
+                    await subscriber.stop()
+        except BrokerUnavailable as error:
+            # It may be the old connection, while that is replaced: then this changes nothing.
+            log.warning("unsubscribed_without_broker", queue=subscription.queue.name, error=str(error))
+            self._silent = broker
+            self._want()
 
     def declare(self, queue: RabbitQueue, exchange: RabbitExchange | None = None) -> None:
         """Keep a queue declared, and bound to ``exchange`` by its routing key, without consuming it."""
@@ -168,24 +183,23 @@ class RabbitConnection:
         broker = self._broker
         if broker is None:
             raise BrokerUnavailable(f"not connected to RabbitMQ ({self.last_error})")
-        try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                await broker.publish(
-                    body,
-                    exchange=exchange,
-                    routing_key=routing_key,
-                    mandatory=True,
-                    persist=persist,
-                    headers=dict(headers or {}),
-                    content_type=content_type,
-                    expiration=expiration,
-                    reply_to=reply_to,
-                    correlation_id=correlation_id,
-                )
-        except DeliveryError as error:
-            raise Unroutable(f"no queue takes {routing_key!r}: {error}") from error
-        except (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, RuntimeError) as error:
-            raise BrokerUnavailable(f"RabbitMQ did not confirm: {type(error).__name__}: {error}") from error
+        with _asking("confirm"):
+            try:
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    await broker.publish(
+                        body,
+                        exchange=exchange,
+                        routing_key=routing_key,
+                        mandatory=True,
+                        persist=persist,
+                        headers=dict(headers or {}),
+                        content_type=content_type,
+                        expiration=expiration,
+                        reply_to=reply_to,
+                        correlation_id=correlation_id,
+                    )
+            except DeliveryError as error:
+                raise Unroutable(f"no queue takes {routing_key!r}: {error}") from error
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[AbstractChannel]:
@@ -193,13 +207,11 @@ class RabbitConnection:
         broker = self._broker
         if broker is None:
             raise BrokerUnavailable(f"not connected to RabbitMQ ({self.last_error})")
-        try:
+        with _asking("answer"):
             async with asyncio.timeout(PUBLISH_SECONDS):
                 connection = await broker.connect()
                 async with connection.channel() as channel:
                     yield channel
-        except (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, RuntimeError) as error:
-            raise BrokerUnavailable(f"RabbitMQ did not answer: {type(error).__name__}: {error}") from error
 
     def _want(self) -> None:
         self._up.clear()
@@ -210,8 +222,9 @@ class RabbitConnection:
         while not (self._stopping or being_cancelled()):
             self._changed.clear()
             try:
-                async with asyncio.timeout(RECONCILE_SECONDS):
-                    await self._reconcile()
+                with _asking("set up what we want"):
+                    async with asyncio.timeout(RECONCILE_SECONDS):
+                        await self._reconcile()
                 without_consumers = 0
                 self.last_error = None
                 if not self._changed.is_set():
@@ -230,6 +243,8 @@ class RabbitConnection:
 
     async def _reconcile(self) -> None:
         broker = self._broker or await self._connect()
+        if broker is self._silent:
+            raise BrokerUnavailable("RabbitMQ does not answer on this connection any more")
         connection = await broker.connect()
         if not connection.connected.is_set():
             raise BrokerUnavailable("the connection is lost")
@@ -253,15 +268,17 @@ class RabbitConnection:
             apply_types=False,
             graceful_timeout=5.0,
             reconnect_interval=1.0,
+            timeout=ANSWER_SECONDS,
             logger=None,
         )
+        await broker.connect()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await broker.start()
                 for exchange in EXCHANGES:
                     await broker.declare_exchange(exchange)
         except BaseException:
-            await broker.stop()
+            await _leave(broker)
             raise
         self._broker = broker
         log.info("rabbitmq_connected")
@@ -332,11 +349,41 @@ class RabbitConnection:
         self._declared.clear()
         broker, self._broker = self._broker, None
         if broker is not None:
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS * 2):  # running handlers get half of it
-                    await broker.stop()
-            except (AMQPError, OSError, TimeoutError, ChannelInvalidStateError) as error:
-                log.info("rabbitmq_disconnect", error=repr(error))
+            await _leave(broker)
+
+
+async def _leave(broker: RabbitBroker) -> None:
+    """Let running handlers end and close the connection; in any case close it.
+
+    FastStream gives up halfway when one of its subscribers cannot be stopped, and the client would connect again by
+    itself: a consumer that nobody knows of would go on taking messages.
+    """
+    connection = await broker.connect()
+    steps: dict[str, Callable[[], Awaitable[None]]] = {"stop": broker.stop, "close": connection.close}
+    for name, step in steps.items():
+        try:
+            with _asking(name):
+                async with asyncio.timeout(DISCONNECT_SECONDS):
+                    await step()
+        except Exception as error:  # noqa: BLE001 - whatever it is (also a group), it is the end of this connection
+            log.info("rabbitmq_disconnect", error=repr(error))
+
+
+@contextmanager
+def _asking(what: str) -> Iterator[None]:
+    """Raise BrokerUnavailable for whatever the client raises when RabbitMQ did not do ``what`` in time, or at all.
+
+    When a connection is closed, calls that are under way end with a CancelledError though nobody cancels them: taken
+    for a cancellation, that would end the task that has called, without a word.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if being_cancelled():
+            raise
+        raise BrokerUnavailable(f"RabbitMQ did not {what}: the connection was closed meanwhile") from error
+    except (AMQPError, OSError, TimeoutError, ChannelInvalidStateError, RuntimeError) as error:
+        raise BrokerUnavailable(f"RabbitMQ did not {what}: {type(error).__name__}: {error}") from error
 
 
 async def _registered(subscriber: RabbitSubscriber) -> bool:

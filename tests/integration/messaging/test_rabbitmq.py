@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -228,6 +230,31 @@ async def test_feeds_go_on_from_the_log_while_the_broker_is_away(database: str, 
 
         await eventually(caught_up, "the relay goes on", 60)
         assert feed.numbers() == [0, 1]
+
+
+async def test_a_broker_that_is_silent_holds_up_nobody_who_leaves_a_queue(
+    database: str, own_rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.messaging.rabbit.connection.DISCONNECT_SECONDS", 1.0)
+    amqp = own_rabbitmq.create_vhost()
+    async with open_messaging("rabbitmq", database, amqp) as messaging:
+        feed = await started(messaging)
+        os.kill(own_rabbitmq.pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(5):
+                await messaging.feeds.pause("recorder")
+        finally:
+            os.kill(own_rabbitmq.pid, signal.SIGCONT)
+        await eventually(lambda: messaging.stats.counted("rabbit_rebuilds") > 0, "the connection is built anew")
+        assert await broker_of(messaging).wait_up(PATIENCE_SECONDS)
+        before = messaging.stats.counted("runs_from_broker")
+        await messaging.feeds.resume("recorder")
+        await eventually(lambda: bool(messaging.feeds.active("inventory")), "the feed runs again")
+        assert await broker_of(messaging).wait_up(PATIENCE_SECONDS)
+        await messaging.note(uuid4(), 1)
+        await eventually(lambda: feed.numbers() == [0, 1], "events arrive")
+        assert messaging.stats.counted("runs_from_broker") > before
+        assert not messaging.fatal
 
 
 async def test_a_deleted_queue_comes_back_with_its_consumer(messaging: Messaging, manage: Callable[..., Any]) -> None:
