@@ -1,18 +1,19 @@
 """Builds are filled in a process of their own, which has the processor when nobody else wants it.
 
-What is filled there costs those who are served here next to nothing. The process is told what to do on its standard
-input (one line, ``FillOrder``) and ends when that is closed: so it does not outlive us, however we end. It says what
-has become of each build on its standard output (a line each, ``Outcome``); how far it is, and where it can be gone on
-with, it puts on record itself.
+What is filled there costs those who are served here next to nothing. Its standard input is a socket to us. There it is
+told what to do (one line, ``FillOrder``), and says what has become of each build (a line each, ``Outcome``); how far it
+is, and where it can be gone on with, it puts on record itself. It ends when we close the socket: so it does not outlive
+us, however we end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -118,40 +119,46 @@ class FillingProcess:
                 outcome.set_exception(error)
 
     async def _until_the_end(self) -> Exception:
-        loop, pipe = asyncio.get_running_loop(), subprocess.PIPE
-        # In a session of its own: a terminal's Ctrl-C is for us, who end it in good order. Not by the loop's own means,
-        # because they copy all of our page tables, which stops everything here for tens of milliseconds.
-        process = await asyncio.to_thread(
-            subprocess.Popen, self._command, stdin=pipe, stdout=pipe, start_new_session=True
-        )
-        answers = asyncio.StreamReader(_LINE_BYTES)
+        # No pipes: uvloop closes their descriptors twice, and the second time it may be another thread's new file.
+        ours, theirs = socket.socketpair()
+        answers, orders = await asyncio.open_unix_connection(sock=ours, limit=_LINE_BYTES)
         try:
-            await asyncio.to_thread(_tell, process, self._order(self._builds))
-            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(answers), process.stdout)
+            process = await asyncio.to_thread(_started, self._command, theirs)
+            try:
+                await self._converse(answers, orders)
+            finally:
+                orders.close()
+                status = await asyncio.shield(asyncio.to_thread(_end, process))
+        finally:
+            orders.close()
+        if status < 0:
+            return FillingCutOff(f"the process that fills was killed by signal {-status}")
+        return FillingFailed(f"the process that fills has ended with status {status}; its log says why")
+
+    async def _converse(self, answers: asyncio.StreamReader, orders: asyncio.StreamWriter) -> None:
+        """Give the order and hear what becomes of it. Raises ValueError if that cannot be understood."""
+        with suppress(ConnectionError):  # the process has ended: its status says more
+            orders.write(self._order(self._builds).model_dump_json().encode() + b"\n")
+            await orders.drain()
             async for line in answers:
                 told = Outcome.model_validate_json(line)
                 outcome = self._outcomes.get(told.build.name)
                 if outcome is not None and not outcome.done():
                     outcome.set_result(told)
-        finally:
-            status = await asyncio.shield(asyncio.to_thread(_end, process))
-        if status < 0:
-            return FillingCutOff(f"the process that fills was killed by signal {-status}")
-        return FillingFailed(f"the process that fills has ended with status {status}; its log says why")
 
 
-def _tell(process: subprocess.Popen[bytes], order: FillOrder) -> None:
-    """Give ``order``. If the process has ended already, its status says more than the broken pipe."""
-    orders = cast("IO[bytes]", process.stdin)
-    with suppress(BrokenPipeError):
-        orders.write(order.model_dump_json().encode() + b"\n")
-        orders.flush()
+def _started(command: Sequence[str], link: socket.socket) -> subprocess.Popen[bytes]:
+    """Start ``command`` with ``link`` as its standard input, which is closed here.
+
+    In a session of its own: a terminal's Ctrl-C is for us, who end it in good order. Not by the loop's own means,
+    because they copy all of our page tables, which stops everything here for tens of milliseconds.
+    """
+    with link:
+        return subprocess.Popen(command, stdin=link.fileno(), start_new_session=True)  # noqa: S603 - our own program
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
-    """Let ``process`` end, kill it if it does not, and return its status."""
-    with suppress(BrokenPipeError):
-        cast("IO[bytes]", process.stdin).close()
+    """Wait until ``process``, whose socket is closed, has ended; kill it if it does not. Returns its status."""
     try:
         return process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
-from typing import TextIO
 
 import structlog
 import uvloop
@@ -119,9 +119,9 @@ async def _outcome(filler: Filler, build: Build) -> Outcome:
         filler.give_up(build)
 
 
-async def _fill(order: FillOrder, settings: Settings, answers: TextIO) -> None:
+async def _fill(order: FillOrder, settings: Settings, answers: asyncio.StreamWriter) -> None:
     def answer(outcome: Outcome) -> None:
-        print(outcome.model_dump_json(), file=answers, flush=True)
+        answers.write(outcome.model_dump_json().encode() + b"\n")
 
     async def fill(filler: Filler, build: Build) -> None:
         answer(await _outcome(filler, build))
@@ -137,10 +137,9 @@ async def _fill(order: FillOrder, settings: Settings, answers: TextIO) -> None:
             answer(Outcome(build=build, result="cut off", error=f"{type(error).__name__}: {error}"))
 
 
-async def _while_wanted(order: FillOrder, settings: Settings, answers: TextIO) -> None:
-    """Do what is ordered until it is done, or until whoever has ordered it has closed our standard input."""
-    orders = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+async def _while_wanted(order: FillOrder, settings: Settings, link: socket.socket) -> None:
+    """Do what is ordered until it is done, or until whoever has ordered it has closed the other end of ``link``."""
+    orders, answers = await asyncio.open_unix_connection(sock=link)
     work = asyncio.create_task(_fill(order, settings, answers))
     alone = asyncio.create_task(orders.read())
     await asyncio.wait([work, alone], return_when=asyncio.FIRST_COMPLETED)
@@ -148,21 +147,24 @@ async def _while_wanted(order: FillOrder, settings: Settings, answers: TextIO) -
     if not work.done():
         work.cancel()
     await asyncio.wait([work])
+    answers.close()
+    with suppress(ConnectionError):
+        await answers.wait_closed()
     if not work.cancelled():
         work.result()
 
 
 def main() -> None:
     """Fill what standard input says; see ``infra.filling_process``."""
+    link = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     order = FillOrder.model_validate_json(sys.stdin.buffer.readline())
     settings = Settings(**order.settings)
     take_priority(settings.replay_priority)
-    # Whatever a library prints must not be taken for an answer.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    # Standard output may be that of a command whose answer is read by a program: nothing else may get into it.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     configure_logs("warning", as_json=settings.log_json)
     collect_less_often()
-    uvloop.run(_while_wanted(order, settings, answers))
+    uvloop.run(_while_wanted(order, settings, link))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from tests.unit.replaying.logs import log_of
 
 ANSWERS = """
     def answer(build, result, error=""):
-        print(json.dumps({"build": build, "result": result, "error": error}), flush=True)
+        say(json.dumps({"build": build, "result": result, "error": error}))
+    def say(text):
+        link.sendall(text.encode() + b"\\n")
 """
 
 
@@ -46,7 +48,8 @@ def order(builds: Sequence[Build]) -> FillOrder:
 
 def process(script: str, *builds: Build) -> FillingProcess:
     """One that does what ``script`` says with the builds of its order, by name in ``builds``."""
-    begin = "import json, os, signal, sys\norder = json.loads(sys.stdin.readline())\n"
+    begin = "import json, os, signal, socket, sys\norder = json.loads(sys.stdin.readline())\n"
+    begin += "link = socket.socket(fileno=os.dup(0))\n"
     named = 'builds = {build["name"]: build for build in order["builds"]}\n'
     program = begin + named + textwrap.dedent(ANSWERS) + textwrap.dedent(script)
     return FillingProcess((sys.executable, "-c", program), order, builds or (ONE,))
@@ -107,7 +110,7 @@ async def test_one_that_ends_before_it_has_read_its_order_is_one_as_well() -> No
 @pytest.mark.parametrize("answer", ['"nonsense"', '"{}"', '"x" * 2_000_000'])
 async def test_an_answer_that_cannot_be_read_is_one_too(answer: str) -> None:
     with pytest.raises(FillingFailed, match="cannot be read"):
-        await process(f"print({answer}, flush=True); sys.stdin.read()").fill(ONE)
+        await process(f"say({answer}); sys.stdin.read()").fill(ONE)
 
 
 async def test_a_program_that_is_not_there_is_waited_for() -> None:
