@@ -26,6 +26,9 @@ from domain.shared.money import Money
 from projections.ports import Document
 from projections.projection import DocumentProjection
 
+_IDENTIFIERS = {"booking_id", "guest_id", "account_id", "hotel_id", "room_type_id", "rate_plan_id", "payment_id"}
+_AS_THEY_ARE = _IDENTIFIERS | {"rooms", "adults", "children", "payment_policy"}
+
 
 def money(amount: Money) -> Document:
     """Money as the contract shows it."""
@@ -79,14 +82,9 @@ class BookingPages(DocumentProjection):
 
 
 def _details(event: BookingDetails) -> Document:
-    identifiers = ("booking_id", "guest_id", "account_id", "hotel_id", "room_type_id", "rate_plan_id", "payment_id")
-    return {name: str(getattr(event, name)) for name in identifiers} | {
+    return event.model_dump(mode="json", include=_AS_THEY_ARE) | {
         "check_in": event.stay.check_in.isoformat(),
         "check_out": event.stay.check_out.isoformat(),
-        "rooms": event.rooms,
-        "adults": event.adults,
-        "children": event.children,
         "total": money(event.total),
         "due_now": money(event.due_now),
-        "payment_policy": event.payment_policy,
     }

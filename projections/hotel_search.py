@@ -93,10 +93,10 @@ def _unlisted() -> Document:
 def _priced(hotel: Document, event: PricesSet, day: dt.date) -> Document:
     """``from_price`` is the lowest price of any night from the day on which prices were last set."""
     key, today = str(event.rate_plan_id), day.isoformat()
-    changed = {night.isoformat(): event.amount_minor for night in event.nights}
+    changed = dict.fromkeys(event.model_dump(mode="json", include={"nights"})["nights"], event.amount_minor)
     prices = hotel["_prices"] | {key: hotel["_prices"].get(key, {}) | changed}
     prices = {plan: _from(today, nights) for plan, nights in prices.items()}
-    lowest = min((price for nights in prices.values() for price in nights.values()), default=None)
+    lowest = min((min(nights.values()) for nights in prices.values() if nights), default=None)
     from_price = None if lowest is None else lowest / 10 ** exponent_of(event.currency)
     return hotel | {"_prices": prices, "from_price": from_price}
 
@@ -128,4 +128,6 @@ def _with_nights(hotel: Document) -> Document:
 
 
 def _from(today: str, nights: dict[str, int]) -> dict[str, int]:
+    if min(nights, default=today) >= today:  # mostly: prices are set for a year, and change daily
+        return nights
     return {night: value for night, value in nights.items() if night >= today}
