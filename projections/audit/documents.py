@@ -21,6 +21,7 @@ from projections.projection import DocumentProjection
 
 _CHUNK = 200
 _SHOWN = 120
+_AT_HAND = 500
 
 
 @dataclass(slots=True)
@@ -34,12 +35,22 @@ class Followed:
 
 @dataclass(slots=True)
 class Folded:
-    """A document as the log makes it (as JSON, which takes a quarter of the memory); None: deleted."""
+    """A document as the log makes it; None: deleted."""
 
-    body: bytes | None = None
+    body: Document | bytes | None = None
     streams: dict[UUID, Followed] = field(default_factory=dict)
     judged: bool = False
     failed: bool = False
+
+    def document(self) -> Document | None:
+        """What it says."""
+        document: Document | None = orjson.loads(self.body) if isinstance(self.body, bytes) else self.body
+        return document
+
+    def pack(self) -> None:
+        """Keep it as JSON, which takes a quarter of the memory."""
+        if isinstance(self.body, dict):
+            self.body = orjson.dumps(self.body)
 
 
 class DocumentAudit(ReadModelAudit):
@@ -52,6 +63,8 @@ class DocumentAudit(ReadModelAudit):
         self._projection = projection
         self._store = store
         self._folded: dict[str, Folded] = {}
+        self._at_hand: dict[str, Folded] = {}
+        """Those that changed last, the latest at the end; all others are packed."""
 
     @property
     def projection(self) -> DocumentProjection:
@@ -64,11 +77,13 @@ class DocumentAudit(ReadModelAudit):
             wanted, leaving = self.sample.meet(key)
             if leaving is not None:
                 self._folded.pop(leaving, None)
+                self._at_hand.pop(leaving, None)
             if not wanted:
                 continue
             folded = self._folded.setdefault(key, Folded())
             folded.judged = folded.judged or self.period.has(recorded.metadata.at)
             self._apply(key, folded, recorded, self.findings)
+            self._keep_at_hand(key, folded)
 
     async def judge(self, logs: Logs) -> None:
         """See ReadModelAudit."""
@@ -89,10 +104,16 @@ class DocumentAudit(ReadModelAudit):
 
         await compare_live(self, self._store, logs, compare)
 
+    def _keep_at_hand(self, key: str, folded: Folded) -> None:
+        """What happens to one thing mostly happens in quick succession: then it need not be unpacked each time."""
+        self._at_hand.pop(key, None)
+        self._at_hand[key] = folded
+        if len(self._at_hand) > _AT_HAND:
+            self._at_hand.pop(next(iter(self._at_hand))).pack()
+
     def _apply(self, key: str, folded: Folded, recorded: RecordedEvent, found: Findings) -> None:
-        before = None if folded.body is None else orjson.loads(folded.body)
         try:
-            after = self._projection.apply(before, recorded)
+            folded.body = self._projection.apply(folded.document(), recorded)
         except Exception as error:  # noqa: BLE001 - whatever a projection raises is the finding
             folded.failed = True
             detail = (
@@ -100,7 +121,6 @@ class DocumentAudit(ReadModelAudit):
             )
             found.violation(detail, Place.of(recorded))
             return
-        folded.body = None if after is None else orjson.dumps(after)
         folded.streams[recorded.stream_id] = Followed(recorded.context, recorded.position, recorded.version)
 
     async def _compare(self, key: str, stored: FoldedDocument | None, logs: Logs, found: Findings) -> None:
@@ -121,7 +141,8 @@ class DocumentAudit(ReadModelAudit):
         expected = await self._as_of(key, folded, positions, logs, found)
         if expected is None:
             return
-        wrong = differences(stored.body, None if expected.body is None else orjson.loads(expected.body))
+        expected.pack()  # as a store would give it back
+        wrong = differences(stored.body, expected.document())
         if wrong:
             found.violation(f"{name}: {'; '.join(wrong)}", *_last_events(expected))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -96,6 +97,7 @@ class FactAudit(ReadModelAudit):
         self._held = 0
         self._judging = False
         self._rows: dict[str, dict[int, dict[str, Row]]] = {table.name: {} for table in projection.tables}
+        self._places = {table.name: _places_in(table) for table in projection.tables}
         self._touched: dict[str, set[int]] = {table.name: set() for table in projection.tables}
 
     @property
@@ -106,14 +108,14 @@ class FactAudit(ReadModelAudit):
     def fold(self, recorded: RecordedEvent) -> None:
         """See ReadModelAudit."""
         for table, row in self._projection.rows(recorded):
-            names = [name for name, _ in table.columns]
-            key = _text(row[names.index(name)] for name in table.key)
+            keys, versions = self._places[table.name]
+            key = _text(row[place] for place in keys)
             bucket = zlib.crc32(key.encode()) % BUCKETS
             if bucket not in self._buckets:
                 continue
             self._touched[table.name].add(bucket)
             rows = self._rows[table.name].setdefault(bucket, {})
-            version = row[names.index(table.version)]
+            version = row[versions]
             self._held += key not in rows
             if key not in rows or rows[key].version <= version:
                 rows[key] = Row(version, zlib.crc32(_text(row).encode()), Place.of(recorded))
@@ -210,16 +212,24 @@ class FactAudit(ReadModelAudit):
                 run = await source.read_log(run.position, 1_000, topics=self._projection.topics)
 
 
+def _places_in(table: FactTable) -> tuple[Sequence[int], int]:
+    """Where in a row its key is, and its version."""
+    names = [name for name, _ in table.columns]
+    return [names.index(name) for name in table.key], names.index(table.version)
+
+
 def _text(values: Iterable[Any]) -> str:
     """Values as ClickHouse's ``toString`` writes them, with bars between."""
-    return "|".join(_value(value) for value in values)
+    return "|".join([_WRITERS.get(type(value), str)(value) for value in values])
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, dt.datetime):
-        moment = value.astimezone(dt.UTC)
-        return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
-    return str(value)
+def _moment(value: dt.datetime) -> str:
+    moment = value.astimezone(dt.UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
+
+
+# The rows of one booking have the same identifiers; to write one takes longer than everything else in the row.
+_WRITERS: Mapping[type[Any], Callable[[Any], str]] = {dt.datetime: _moment, UUID: lru_cache(maxsize=1_024)(str)}
 
 
 def _sums_of(table: FactTable) -> str:
