@@ -14,7 +14,7 @@ from commands.ports.event_store import (
     StreamAppend,
 )
 from commands.ports.events import START, LogRun, Metadata, Position, RecordedEvent, caused_by, replace_metadata
-from commands.ports.failures import Temporary
+from commands.ports.failures import Temporary, UnreadableEvent
 from commands.ports.feeds import DeadLetter, DeadLetters, Feed, FeedHost, WentBack
 from commands.ports.messages import (
     Answer,
@@ -62,6 +62,7 @@ __all__ = [
     "Streams",
     "Temporary",
     "Timers",
+    "UnreadableEvent",
     "UnreadableTimer",
     "WentBack",
     "caused_by",

@@ -71,7 +71,7 @@ class DuplicateMessage(Exception):
 
 
 class EventStore(Protocol):
-    """The log and the streams of one context."""
+    """The log and the streams of one context. Reading events raises UnreadableEvent."""
 
     context: str
 

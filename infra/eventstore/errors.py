@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import asyncpg
 
 from commands.ports import Temporary
@@ -34,16 +32,6 @@ class CommitOutcomeUnknown(Temporary):
 
     Repeat the command under the same id: its inbox row keeps it from taking effect twice.
     """
-
-
-class UnreadableEvent(Exception):
-    """A stored event is not what this version of the code expects; the text names it and what is wrong with it."""
-
-    def __init__(self, context: str, stream_id: UUID, version: int, topic: str, cause: Exception) -> None:
-        super().__init__(
-            f"{context}: event {version} of stream {stream_id} is stored as {topic} and cannot be read "
-            f"({type(cause).__name__}: {cause}); declare an upcaster from that topic, or restore the class"
-        )
 
 
 class LogOfAnotherServer(Exception):

@@ -25,10 +25,9 @@ from eventsourcing.persistence import (
 )
 from pydantic import BaseModel
 
-from commands.ports import Metadata, Position, RecordedEvent
+from commands.ports import Metadata, Position, RecordedEvent, UnreadableEvent
 from domain.shared import topics
 from domain.shared.messages import Event
-from infra.eventstore.errors import UnreadableEvent
 
 _STOCK_MARK = b'"_type_"'
 """The library's own transcoder wraps values that JSON has no type for in objects with this key."""
@@ -178,6 +177,7 @@ class RecordReader:
         transaction_id, notification_id, stream_id, version, topic, state, event_id, metadata, recorded_at = row
         # asyncpg's UUIDs are of a subclass, which exact-type serialisers refuse.
         stream_id, event_id = UUID(bytes=stream_id.bytes), UUID(bytes=event_id.bytes)
+        position = Position(transaction_id, notification_id)
         try:
             return RecordedEvent(
                 event_id,
@@ -187,10 +187,10 @@ class RecordReader:
                 decode_event(topic, state),
                 self._metadata_of(metadata, event_id, recorded_at),
                 recorded_at,
-                Position(transaction_id, notification_id),
+                position,
             )
         except (topics.TopicError, ValueError) as error:
-            raise UnreadableEvent(self._context, stream_id, version, topic, error) from error
+            raise UnreadableEvent(self._context, stream_id, version, topic, position, error) from error
 
     @staticmethod
     def _metadata_of(text: str, event_id: UUID, recorded_at: dt.datetime) -> Metadata:

@@ -19,10 +19,13 @@ from commands.ports import (
     CommandBus,
     CommandEnvelope,
     EventStore,
+    LogRun,
     Metadata,
     NewId,
+    Position,
     RecordedEvent,
     ServiceUnavailable,
+    UnreadableEvent,
 )
 from commands.turns import in_turns
 from domain.inventory.events import HoldConfirmed, HoldExpired, HoldReleased
@@ -103,7 +106,7 @@ class Auditor:
         for rule in rules:
             for event_type in rule.takes:
                 takers[event_type].append(rule.take)
-        await self._read(cut, streams.take, takers, progress)
+        await self._read(cut, streams, takers, progress)
         await self._judge_overdue(inventory, cut)
         await self._judge_stuck(bookings, cut)
         bookings.judge_sagas(cut)
@@ -153,7 +156,7 @@ class Auditor:
         return models
 
     async def _read(
-        self, cut: Cut, take_any: Take, takers: Mapping[type[Event], Sequence[Take]], progress: Progress
+        self, cut: Cut, streams: Streams, takers: Mapping[type[Event], Sequence[Take]], progress: Progress
     ) -> None:
         """Every log up to its end, reading the next batch while one is taken."""
         total = sum([await log.count(START) for log in self._audited.logs.values()])
@@ -162,23 +165,25 @@ class Auditor:
         nobody: Sequence[Take] = ()
 
         def take_one(recorded: RecordedEvent) -> None:
-            take_any(recorded)
+            streams.take(recorded)
             for take in takers.get(type(recorded.event), nobody):
                 take(recorded)
 
         for context, log in self._audited.logs.items():
             end = cut.ends[context]
-            run = await log.read_log(START, BATCH, up_to=end)
+            run, unreadable = await _next(log, START, end)
             while run.position != run.prev:
-                following = asyncio.create_task(log.read_log(run.position, BATCH, up_to=end))
+                following = asyncio.create_task(_next(log, run.position, end))
                 try:
                     await in_turns(run.events, take_one)  # between the turns the next batch is asked for, and comes
                 except BaseException:
                     following.cancel()
                     raise
-                done += len(run.events)
+                if unreadable is not None:
+                    streams.cannot_read(unreadable)
+                done += len(run.events) + (unreadable is not None)
                 progress(done, max(done, total))
-                run = await following
+                run, unreadable = await following
 
     async def _judge_overdue(self, inventory: Inventory, cut: Cut) -> None:
         for overdue in inventory.overdue(cut):
@@ -187,7 +192,7 @@ class Auditor:
 
     async def _has_ended(self, overdue: Overdue) -> bool:
         """Whether the hold has ended or was sold since the cut."""
-        since = await self._audited.logs["inventory"].read_stream(overdue.room_type_id, after=overdue.read_up_to)
+        since = await _readable(self._audited.logs["inventory"], overdue.room_type_id, after=overdue.read_up_to)
         return any(
             isinstance(each.event, HoldConfirmed | HoldReleased | HoldExpired) and each.event.hold_id == overdue.hold_id
             for each in since
@@ -195,7 +200,7 @@ class Auditor:
 
     async def _judge_stuck(self, bookings: Bookings, cut: Cut) -> None:
         for saga_id, saga in bookings.stuck(cut):
-            if not await self._audited.logs["bookings"].read_stream(saga_id, after=saga.version):
+            if not await _readable(self._audited.logs["bookings"], saga_id, after=saga.version):
                 bookings.judge_stuck(saga_id, saga)
 
     async def _judge_model(self, model: ReadModelAudit) -> None:
@@ -207,6 +212,8 @@ class Auditor:
             await model.judge(self._logs)
         except (StoreUnavailable, ServiceUnavailable) as error:
             model.findings.skipped = f"its store does not answer: {error}"
+        except UnreadableEvent as error:
+            model.findings.skipped = f"what it is made of cannot be read: {error}"
 
     async def _told(self, findings: Findings) -> Check:
         return Check(
@@ -226,9 +233,29 @@ class Auditor:
             log = self._audited.logs.get(context)
             if log is None or len(events) >= PROVEN_BY:
                 break
-            found = await log.read_stream(stream_id, after=max(0, version - 1), up_to=version or PROVEN_BY)
+            found = await _readable(log, stream_id, after=max(0, version - 1), up_to=version or PROVEN_BY)
             events |= {recorded.event_id: _proof(recorded) for recorded in found}
         return Violation(detail=finding.detail, events=tuple(events.values()))
+
+
+async def _next(log: EventStore, after: Position, end: Position) -> tuple[LogRun, UnreadableEvent | None]:
+    """The next events up to ``end``, and the one behind them if that is where reading fails."""
+    try:
+        return await log.read_log(after, BATCH, up_to=end), None
+    except UnreadableEvent as error:
+        before = error.position._replace(notification_id=error.position.notification_id - 1)
+        run = await log.read_log(after, BATCH, up_to=before)
+        return LogRun(run.context, after, error.position, run.events), error
+
+
+async def _readable(
+    log: EventStore, stream_id: UUID, *, after: int, up_to: int | None = None
+) -> Sequence[RecordedEvent]:
+    """Events of a stream, up to the first that cannot be read."""
+    try:
+        return await log.read_stream(stream_id, after=after, up_to=up_to)
+    except UnreadableEvent as error:
+        return await log.read_stream(stream_id, after=after, up_to=error.version - 1)
 
 
 def _proof(recorded: RecordedEvent) -> Proof:

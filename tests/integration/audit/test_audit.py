@@ -126,6 +126,22 @@ async def test_what_is_broken_in_the_log_is_found_and_never_repaired(world: Worl
     assert rules <= again.keys(), "the log is never repaired"
 
 
+async def test_an_event_that_cannot_be_read_is_found_and_the_others_are_judged(world: World) -> None:
+    hotel = await open_hotel(world.client, rooms=9)
+    bookings = [await booked(world.client, hotel) for _ in range(2)]
+    assert wrong(await world.audited()) == {}
+    payment = payment_id_of(UUID(bookings[0]["booking_id"]))
+    spoil = "UPDATE payments.stored_events SET state = $2 WHERE originator_id = $1 AND originator_version = 2"
+    await world.pool.execute(spoil, payment, b'{"amount": "a lot"}')
+    audit = await world.audited()
+    checks = {check.name: check for check in audit.checks}
+    [unreadable] = checks["streams"].violations
+    assert unreadable.detail.startswith(f"payments: event 2 of stream {payment} is stored as payments.v1.")
+    assert audit.events_done == audit.events_total == checks["streams"].checked
+    assert checks["stays"].checked
+    assert not checks["stays"].violations
+
+
 async def test_what_is_broken_in_read_models_is_found_and_repaired(world: World) -> None:
     hotel = await open_hotel(world.client, rooms=9)
     bookings = [await booked(world.client, hotel) for _ in range(3)]

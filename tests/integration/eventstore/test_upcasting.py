@@ -8,11 +8,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from commands.ports import START
+from commands.ports import START, UnreadableEvent
 from domain.shared import topics
 from domain.shared.messages import Event
 from domain.shared.topics import TopicError
-from infra.eventstore.errors import UnreadableEvent
 from infra.eventstore.mapper import decode_event, encode_event
 from infra.eventstore.sql import in_schema
 from infra.eventstore.store import PostgresEventStore
