@@ -15,6 +15,7 @@ from projections.ports import (
     CalendarStore,
     FactStore,
     FactTable,
+    FactTarget,
     FoldedDocument,
     FoldStore,
 )
@@ -141,25 +142,33 @@ class CalendarWriter:
         await self.store.write(build, writes, run)
 
 
-class FactWriter:
+class FactFiller:
+    """A FillWriter: all that a process can do which may not have the engine itself, only where its rows are taken."""
+
+    def __init__(self, projection: FactProjection, target: FactTarget) -> None:
+        self.projection = projection
+        self._target = target
+
+    def filling(self, build: str) -> Fill:
+        """See FillWriter."""
+        return FactFill(build, self.projection, self._target)
+
+    async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
+        """See FillWriter: an insert is on the disk when it returns."""
+        del build
+        return checkpoint.position
+
+
+class FactWriter(FactFiller):
     """Inserts the rows of a run, one bulk insert per table."""
 
     def __init__(self, projection: FactProjection, store: FactStore) -> None:
-        self.projection = projection
+        super().__init__(projection, store)
         self.store = store
-
-    def filling(self, build: str) -> Fill:
-        """See ProjectionWriter."""
-        return FactFill(build, self.projection, self.store)
 
     async def filled(self, build: str) -> None:
         """See ProjectionWriter."""
         await self.store.filled(build)
-
-    async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
-        """See ProjectionWriter: an insert is on the disk when it returns."""
-        del build
-        return checkpoint.position
 
     async def write(self, build: str, run: LogRun) -> None:
         """Insert; see ProjectionWriter."""

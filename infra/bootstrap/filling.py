@@ -13,7 +13,7 @@ from dataclasses import asdict
 import structlog
 import uvloop
 
-from commands.ports import Checkpoint, EventStore, Position
+from commands.ports import EventStore
 from infra.bootstrap.interpreter import collect_less_often, take_priority
 from infra.bootstrap.read_models import ReadStores, writers_of
 from infra.bootstrap.servers import CONTEXTS, Servers
@@ -35,10 +35,9 @@ from infra.settings import Settings
 from projections.booking_facts import BookingFacts
 from projections.builds import Build, ReplayRunning
 from projections.filling import Filler, Fillers, GivenUp, fillers_here
-from projections.fills import FactFill, Fill
-from projections.ports import BuildMissing, FactTarget
+from projections.ports import BuildMissing
 from projections.replay import CUT_OFF
-from projections.writers import FillWriter
+from projections.writers import FactFiller, FillWriter
 
 _COMMAND = (sys.executable, "-m", "infra.bootstrap.filling")
 _CONNECTIONS = 16
@@ -62,24 +61,6 @@ def fillers_of(
     return lambda here: fillers_by_length(logs, settings.replay_process_from, here, beside)
 
 
-class _FactFills:
-    """How builds of the facts are filled by a process that may not have the engine."""
-
-    projection = BookingFacts()
-
-    def __init__(self, target: FactTarget) -> None:
-        self._target = target
-
-    def filling(self, build: str) -> Fill:
-        """See FillWriter."""
-        return FactFill(build, self.projection, self._target)
-
-    async def resumes_at(self, build: str, checkpoint: Checkpoint) -> Position:
-        """See FillWriter: what was inserted is on the disk."""
-        del build
-        return checkpoint.position
-
-
 @asynccontextmanager
 async def _fillers(order: FillOrder, settings: Settings) -> AsyncIterator[Fillers]:
     servers = Servers(**order.servers)
@@ -96,7 +77,7 @@ async def _fillers(order: FillOrder, settings: Settings) -> AsyncIterator[Filler
             stack.push_async_callback(store.close)
         stores = ReadStores(documents, search, calendars_of(settings, redis))
         writers: list[FillWriter] = [*writers_of(stores, order.services)]
-        writers.append(_FactFills(fact_target_of(settings, servers)))
+        writers.append(FactFiller(BookingFacts(), fact_target_of(settings, servers)))
         registries = {context: PostgresBuilds(pools[context], context) for context in CONTEXTS}
         yield fillers_here(writers, registries=registries, logs=logs, clock=SystemClock())
 
