@@ -18,7 +18,7 @@ PLATFORMS_OWN = "@localhost"
 
 
 class EmailTaken(DomainError):
-    """An account with this e-mail address exists."""
+    """An account with this e-mail address exists. The text does not say which: it may go on record."""
 
     problem = "email-taken"
 

@@ -140,3 +140,7 @@ class Offers(Protocol):
     async def open(self, token: str) -> dict[str, Any]:
         """What was sealed. Raises OfferInvalid, or OfferExpired."""
         ...
+
+    async def rotate_keys(self) -> str:
+        """Seal with a new key from now on; what older keys sealed is good until it expires. Returns the key's id."""
+        ...

@@ -49,7 +49,7 @@ class MemoryAccounts:
             one.email.lower() == account.email.lower() and one.account_id != account.account_id
             for one in self._accounts.values()
         ):
-            raise EmailTaken(f"{account.email} is taken")
+            raise EmailTaken("an account with this address exists")
 
     async def remember_person(self, person: Person) -> None:
         """See Accounts."""

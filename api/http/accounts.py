@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from litestar import Response, Router, get, patch, post
 from litestar.params import JSONBody
@@ -32,19 +32,7 @@ async def register_account(request: ApiRequest, data: JSONBody[Registration]) ->
 
     If the record of it is not answered, the account is there all the same, as with any answer that is lost on its way.
     """
-    platform = request.platform
-    account = Account(
-        account_id=platform.new_id(),
-        email=data.email,
-        name=data.name,
-        phone=data.phone,
-        locale=data.locale,
-        roles=_GUEST,
-        password_hash=await platform.passwords.hash(data.password),
-        created_at=platform.clock.now(),
-    )
-    await platform.accounts.register(account)
-    await platform.bus.send(_on_record(request, account))
+    account = await opened_account(request, data, _GUEST)
     return Response({"user_id": str(account.account_id)}, status_code=201)
 
 
@@ -130,11 +118,31 @@ async def get_server_metadata(request: ApiRequest) -> Json:
     )
 
 
-def _on_record(request: ApiRequest, account: Account) -> CommandEnvelope:
+async def opened_account(
+    request: ApiRequest, data: Registration, roles: frozenset[Role], opened_by: UUID | None = None
+) -> Account:
+    """A new account, on record; ``opened_by`` None: by its owner. Raises EmailTaken, PasswordRefused."""
+    platform = request.platform
+    account = Account(
+        account_id=platform.new_id(),
+        email=data.email,
+        name=data.name,
+        phone=data.phone,
+        locale=data.locale,
+        roles=roles,
+        password_hash=await platform.passwords.hash(data.password),
+        created_at=platform.clock.now(),
+    )
+    await platform.accounts.register(account)
+    await platform.bus.send(_on_record(request, account, opened_by or account.account_id))
+    return account
+
+
+def _on_record(request: ApiRequest, account: Account, opened_by: UUID) -> CommandEnvelope:
     command = RegisterAccount(account_id=account.account_id, roles=tuple(sorted(account.roles)))
     metadata = Metadata(
         correlation_id=request.request_id,
-        actor=f"user:{account.account_id}",
+        actor=f"user:{opened_by}",
         at=request.platform.clock.now(),
         traceparent=traceparent_of(request.scope),
     )

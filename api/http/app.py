@@ -35,6 +35,7 @@ from api.http.requests import ApiRequest
 from api.http.sagas import sagas_router
 from api.http.search import get_hotel, search_hotels
 from api.http.settings import HttpSettings
+from api.http.staff import staff_router
 from api.http.tracing import TracedRequests, note_error
 from api.http.watching import StreamWatch
 from api.platform import Platform
@@ -66,6 +67,7 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     dead_letters_router,
     actions_router,
     logs_router,
+    staff_router,
     imports_router,
     health_router,
     machines_router,

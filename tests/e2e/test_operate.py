@@ -54,6 +54,27 @@ async def test_a_paused_read_model_is_red_everywhere_until_it_is_resumed(platfor
         ]
 
 
+async def test_operators_make_accounts_and_keys(platform: RunningPlatform) -> None:
+    email = f"{uuid.uuid4().hex}@example.com"
+    _, output, _ = await run(platform, "users", "create", email, "--role", "hotelier", "--why", "a hotel", "--json")
+    made = json.loads(output)
+    async with platform.client() as anonymous:
+        login = {"email": email, "password": made["password"]}
+        before = ok(await anonymous.post("/v1/auth/login", json=login))["access_token"]
+        _, output, _ = await run(platform, "keys", "rotate", "--json")
+        rotated = json.loads(output)["access_key_id"]
+        keys = ok(await anonymous.get("/.well-known/jwks.json"))["keys"]
+        assert rotated in {key["kid"] for key in keys}
+        after = ok(await anonymous.post("/v1/auth/login", json=login))["access_token"]
+    for token in (before, after):
+        async with platform.client(token) as hotelier:
+            assert ok(await hotelier.get("/v1/me"))["roles"] == ["hotelier"]
+            await open_hotel(hotelier)
+    status, _, errors = await run(platform, "users", "create", email, "--role", "guest", check=False)
+    assert status == 1
+    assert "409" in errors
+
+
 async def test_a_saga_tells_its_story_and_refuses_what_has_no_meaning(platform: RunningPlatform) -> None:
     async with (
         await platform.login("operator") as operator,
