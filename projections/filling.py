@@ -118,8 +118,12 @@ class Filling:
         afresh = all(start == START for start in starts.values())
 
         async def begin() -> None:
-            async with one_pass.one_by_one:
-                await fill.begin(afresh=afresh)
+            try:
+                async with one_pass.one_by_one:
+                    await fill.begin(afresh=afresh)
+            except StoreUnavailable:
+                one_pass.give_up(build.name)  # it reads by itself, later; the others need not wait for its store
+                raise
 
         await self._record.patiently(build, begin)
         return Wanted(self._projection.topics, starts)

@@ -64,8 +64,11 @@ class LogPass:
         Every run ends where reading can begin again. Raises what reading raises, and what ``handle`` raises.
         """
         seat = _Seat(wanted)
-        self._seats.append(seat)
-        self.give_up(reader)
+        if reader in self._awaited:
+            self._seats.append(seat)
+            self.give_up(reader)
+        else:  # the pass was not to wait for it, and may be over
+            seat.leave()
         try:
             await seat.serve(handle)
         finally:

@@ -13,7 +13,7 @@ import structlog
 
 from commands.ports import Clock, EventStore, Temporary, WentBack
 from domain.shared.errors import IllegalTransition
-from projections.builds import Build, BuildRegistry, BuildState, ReplayRunning
+from projections.builds import UNDER_WAY, Build, BuildRegistry, BuildState, ReplayRunning
 from projections.feeding import BuildFeeds
 from projections.filling import Filler, GivenUp, Record, Wait
 from projections.ports import BuildMissing
@@ -66,7 +66,11 @@ class Replay:
         """
         try:
             async with self._registry.only_replay_of(self._projection.name):
-                await self._to_its_end(build, filler)
+                # Until the lock was ours another process may have ended it, and readers see it now.
+                builds = await self._registry.builds(self._projection.name)
+                current = next((each for each in builds if each.name == build.name and each.state in UNDER_WAY), None)
+                if current is not None:
+                    await self._to_its_end(current, filler)
         finally:
             filler.give_up(build)
 
@@ -86,13 +90,11 @@ class Replay:
         except GivenUp:
             log.info("a replay was given up", build=build.name)
             await self._feeds.stop(build.name)
-            if build.state == "building":
-                await self.drop(build)
         except BuildMissing:
             # The store was emptied meanwhile: what the checkpoints say is written is not, so begin another build.
             log.warning("the store has lost a build", build=build.name)
             await self._feeds.stop(build.name)
-            await self._registry.update(self._ended(build, "dropped"))
+            await self._registry.update(self._ended(build, "unwanted"))
         except (*CUT_OFF, ReplayRunning):
             raise
         except Exception as error:

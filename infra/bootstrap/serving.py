@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from types import AsyncGeneratorType, CoroutineType
 from typing import Any, cast
 
@@ -138,7 +138,8 @@ class _Serving:
             task.add_done_callback(self._ended)
         stopping = asyncio.create_task(self._stop(server))
         try:
-            await server.serve()
+            with suppress(SystemExit):  # by which uvicorn says that it cannot listen
+                await server.serve()
             if not self._stopped.is_set():
                 self._fatal(f"NIGHTLEDGER_PORT: cannot listen on {settings.host}:{settings.port}; is it in use?")
         finally:

@@ -189,7 +189,7 @@ class RecordReader:
                 recorded_at,
                 position,
             )
-        except (topics.TopicError, ValueError) as error:
+        except Exception as error:
             raise UnreadableEvent(self._context, stream_id, version, topic, position, error) from error
 
     @staticmethod

@@ -174,3 +174,6 @@ async def _forever(job: Callable[[], Awaitable[None]]) -> None:
                 log.warning("event log watch waits for PostgreSQL", error=str(error) or type(error).__name__)
                 told_at = monotonic()
             await asyncio.sleep(_RECONNECT_SECONDS)
+        except Exception:  # a standby that is just being promoted, a password that is just being changed: it passes
+            log.exception("event log watch failed")
+            await asyncio.sleep(_RECONNECT_SECONDS)

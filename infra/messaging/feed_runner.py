@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
@@ -28,6 +28,7 @@ from commands.ports import (
     WentBack,
 )
 from commands.tracing import UNTRACED, Tracing, logged_for
+from domain.shared.errors import NotFound
 from infra.messaging.parking import culprit, delivers_commands, event_letter, follower_letter
 from infra.messaging.progress import FeedState, Progress
 from infra.messaging.retries import FeedRetries, being_cancelled
@@ -39,6 +40,8 @@ from infra.observability.runs import logged_for_run, spans_of_run
 log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 5.0
+RETRY_PATIENCE_SECONDS = 5.0
+"""How long an operator's retry waits for the feed to be between two runs."""
 QUIET_CHECKPOINT_SECONDS = 1.0
 
 
@@ -78,26 +81,34 @@ class FeedRunner:
         self._stored_at = 0.0
         self._parked: set[object] = set()
         self._known_bad: dict[tuple[str, str], float] = {}
+        self._has_ended = False
         self._at_work = asyncio.Lock()  # runs and operators' retries exclude each other: streams stay in order
 
     async def run(self) -> None:
         """Follow the source until cancelled. Whatever fails outside of the feed's handler is waited out."""
         failures = 0
-        while not being_cancelled():
-            try:
-                await self._resume()
-                while True:
-                    await self._step()
-                    failures = 0
-            except Exception as error:  # noqa: BLE001 - a runner must outlive any failure of store, source or broker
-                failures += 1
-                self._trouble(_after(error), error)
-                log.warning("feed_interrupted", feed=self._feed.name, context=self._context, error=repr(error))
-                await asyncio.sleep(self._home.retries.wait(failures))
+        try:
+            while not being_cancelled():
+                try:
+                    await self._resume()
+                    while True:
+                        await self._step()
+                        failures = 0
+                except Exception as error:  # noqa: BLE001 - a runner must outlive any failure of store, source or broker
+                    failures += 1
+                    self._trouble(_after(error), error)
+                    log.warning("feed_interrupted", feed=self._feed.name, context=self._context, error=repr(error))
+                    await asyncio.sleep(self._home.retries.wait(failures))
+        finally:
+            self._has_ended = True
 
     async def retry(self, stream_id: UUID) -> Retried:
-        """Hand the stream's parked events to the feed again, oldest first, until one fails or none is left."""
-        async with self._at_work:
+        """Hand the stream's parked events to the feed again, oldest first, until one fails or none is left.
+
+        Raises NotFound if the feed has left this process meanwhile, or is busy for longer than one may wait (its store
+        is away, say, and others have ordered something too).
+        """
+        async with self._alone_at_work():
             letters = await self._home.dead_letters.of_stream(self._feed.name, self._context, stream_id)
             for done, letter in enumerate(letters):
                 recorded = CloudEvent.model_validate(letter.message).recorded()
@@ -110,6 +121,22 @@ class FeedRunner:
                 await self._home.dead_letters.remove(letter.letter_id)
             self._parked.discard(stream_id)
             return Retried(len(letters), None)
+
+    @asynccontextmanager
+    async def _alone_at_work(self) -> AsyncIterator[None]:
+        """Between two runs, while this process leads the feed. Raises NotFound, see ``retry``."""
+        about = f"the feed {self._feed.name!r} over {self._context}"
+        try:
+            async with asyncio.timeout(RETRY_PATIENCE_SECONDS):
+                await self._at_work.acquire()
+        except TimeoutError as error:
+            raise NotFound(f"{about} is busy; try again when it gets on") from error
+        try:
+            if self._has_ended:
+                raise NotFound(f"{about} has left this process; retry where it runs")
+            yield
+        finally:
+            self._at_work.release()
 
     async def _resume(self) -> None:
         self._parked = set(await self._home.dead_letters.parked_streams(self._feed.name))

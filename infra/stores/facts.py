@@ -102,7 +102,7 @@ class ClickHouseFacts:
 
         while await self._run(take_in):
             pass  # in parts, because queries wait meanwhile
-        await asyncio.to_thread(forget_spooled, spool, build)
+        # The directory stays until the build is dropped: whoever goes on filling it finds where.
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
         """See FactStore."""

@@ -199,6 +199,8 @@ class MongoDocuments:
             try:
                 await self._collection(build).insert_many([stored(one) for one in part], ordered=False)
             except BulkWriteError as error:
+                if error.details["writeConcernErrors"]:
+                    raise  # they may be gone again
                 failures = error.details["writeErrors"]
                 if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
                     raise
@@ -255,3 +257,7 @@ def _answering() -> Iterator[None]:
         yield
     except (ConnectionFailure, ExecutionTimeout) as error:
         raise StoreUnavailable(f"MongoDB does not answer: {error}") from error
+    except BulkWriteError as error:
+        if error.details["writeErrors"]:
+            raise
+        raise StoreUnavailable(f"MongoDB does not say that it keeps what was written: {error.details}") from error

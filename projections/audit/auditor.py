@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from commands.ports import (
     START,
@@ -29,6 +29,7 @@ from commands.ports import (
 )
 from commands.turns import in_turns
 from domain.inventory.events import HoldConfirmed, HoldExpired, HoldReleased
+from domain.saga.events import SagaReacted
 from domain.shared.messages import Event
 from projections.audit.bookings import Bookings
 from projections.audit.calendars import CalendarAudit
@@ -109,7 +110,8 @@ class Auditor:
         await self._read(cut, streams, takers, progress)
         await self._judge_overdue(inventory, cut)
         await self._judge_stuck(bookings, cut)
-        bookings.judge_sagas(cut)
+        await self._judge_untaken(bookings, cut)
+        bookings.note_quarantined()
         bookings.judge_rooms(cut, inventory)
         payments.judge(cut, bookings)
         for model in models:
@@ -200,13 +202,26 @@ class Auditor:
 
     async def _judge_stuck(self, bookings: Bookings, cut: Cut) -> None:
         for saga_id, saga in bookings.stuck(cut):
-            if not await _readable(self._audited.logs["bookings"], saga_id, after=saga.version):
+            since = await _readable(self._audited.logs["bookings"], saga_id, after=saga.version)
+            # What it has commanded is no progress: that was part of its last reaction.
+            if not any(isinstance(each.event, SagaReacted) for each in since):
                 bookings.judge_stuck(saga_id, saga)
+
+    async def _judge_untaken(self, bookings: Bookings, cut: Cut) -> None:
+        """The sagas may have been beyond the cut: a transaction that is open holds readers back, and not them."""
+        for booking_id, missing in bookings.untaken(cut):
+            sagas = [uuid5(booking_id, saga) for saga in missing]  # as sagas/saga.py names them
+            if not all([await _readable(self._audited.logs["bookings"], each, after=0) for each in sagas]):
+                bookings.judge_untaken(booking_id, missing)
 
     async def _judge_model(self, model: ReadModelAudit) -> None:
         registry = self._audited.builds[model.projection.service]
         if not await self._logs.built(model.projection, registry):
             model.findings.skipped = "it is still being built; try again when it is there"
+            return
+        live = next((each for each in await registry.builds(model.projection.name) if each.state == "live"), None)
+        if live is not None and live.version != model.projection.version:
+            model.findings.skipped = f"{live.name} was made by other code, version {live.version}"
             return
         try:
             await model.judge(self._logs)

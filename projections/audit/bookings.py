@@ -157,8 +157,8 @@ class Bookings:
             Place("bookings", saga_id, saga.version),
         )
 
-    def judge_sagas(self, cut: Cut) -> None:
-        """List what is quarantined; find bookings that no saga has taken on although the sagas have read on."""
+    def note_quarantined(self) -> None:
+        """List the sagas that wait for an operator."""
         for saga_id, saga in self._open.items():
             if saga.status != "running" and self._period.has(saga.at):
                 self.sagas.note(
@@ -166,15 +166,23 @@ class Bookings:
                     f" ({saga.step}): {saga.note}",
                     Place("bookings", saga_id, saga.version),
                 )
+
+    def untaken(self, cut: Cut) -> Sequence[tuple[UUID, Sequence[str]]]:
+        """Bookings that no saga of these names has taken on, though the sagas have read on. Look before judging."""
+        found = []
         for booking_id, booking in self.by_id.items():
             wanted = {BOOKING_SAGA, CANCELLATION_SAGA} if booking.cancelling else {BOOKING_SAGA}
             if booking.last <= cut.sagas and not wanted <= booking.begun and self._period.has(booking.at):
-                missing = ", ".join(sorted(wanted - booking.begun))
-                self.sagas.violation(
-                    f"booking {booking_id} is {booking.status} and no {missing} saga has taken it on; look in the dead"
-                    " letters of the feed sagas",
-                    Place("bookings", booking_id),
-                )
+                found.append((booking_id, sorted(wanted - booking.begun)))
+        return found
+
+    def judge_untaken(self, booking_id: UUID, missing: Sequence[str]) -> None:
+        """No saga has taken it on."""
+        self.sagas.violation(
+            f"booking {booking_id} is {self.by_id[booking_id].status} and no {', '.join(missing)} saga has taken it on;"
+            " look in the dead letters of the feed sagas",
+            Place("bookings", booking_id),
+        )
 
     def judge_rooms(self, cut: Cut, inventory: Inventory) -> None:
         """Hold the bookings against the rooms that are held and sold."""

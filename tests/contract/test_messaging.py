@@ -12,6 +12,7 @@ import pytest
 
 from commands.ports import START, Answer, CommandEnvelope, ConcurrencyConflict, Position, RecordedEvent, Temporary
 from domain.saga.events import SagaCommandIssued
+from domain.shared.errors import NotFound
 from tests.contract.messaging import (
     Inbox,
     Messaging,
@@ -258,6 +259,36 @@ async def test_retrying_a_letter_hands_the_stream_over_in_order(messaging: Messa
     assert not await messaging.parked()
     await messaging.note(stream, 4)
     await eventually(lambda: feed.numbers() == [1, 2, 3, 4], "the stream is in order and goes on")
+
+
+async def test_a_retry_does_not_wait_for_ever_behind_a_feed_whose_store_is_away(
+    messaging: Messaging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.messaging.feed_runner.RETRY_PATIENCE_SECONDS", 0.2)
+    feed = Recorder(fails=fails_on(1))
+    await messaging.feeds.start(feed, "inventory")
+    await messaging.note(uuid4(), 1)
+
+    async def parked() -> bool:
+        return len(await messaging.parked()) == 1
+
+    await eventually(parked, "1 is parked")
+    [letter] = await messaging.parked()
+    asked = 0
+
+    def away(_: RecordedEvent) -> None:
+        nonlocal asked
+        asked += 1
+        raise Temporary("the store is away")
+
+    feed.fails = away
+    await messaging.note(uuid4(), 2)
+    await eventually(lambda: asked > 0, "the feed waits for its store")
+    with pytest.raises(NotFound, match="busy"):
+        await messaging.feeds.retry(letter)
+    feed.fails = lambda _: None
+    await eventually(lambda: feed.numbers() == [2], "the feed gets on")
+    assert (await messaging.feeds.retry(letter)).handled == 1
 
 
 async def test_a_discarded_letter_lets_the_stream_go_on(messaging: Messaging) -> None:

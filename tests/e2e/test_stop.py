@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.e2e.running import RunningPlatform
 
 pytestmark = pytest.mark.xdist_group("e2e-embedded")
 
@@ -39,3 +42,13 @@ def test_a_process_that_does_not_stop_in_time_is_broken_off_and_says_what_it_wai
     assert done.returncode == 1, done.stderr
     assert "broken off" in done.stdout
     assert "lock_that_nobody_frees" in done.stdout
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    platform = RunningPlatform(tmp_path / "data")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", platform.port))
+        taken.listen()
+        done = platform.run("serve", check=False)
+    assert done.returncode == 1, done.stdout
+    assert f"NIGHTLEDGER_PORT: cannot listen on 127.0.0.1:{platform.port}; is it in use?" in done.stderr

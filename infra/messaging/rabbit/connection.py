@@ -349,17 +349,18 @@ class RabbitConnection:
         self._declared.clear()
         broker, self._broker = self._broker, None
         if broker is not None:
-            await _leave(broker)
+            await _leave(broker, answers=broker is not self._silent)
 
 
-async def _leave(broker: RabbitBroker) -> None:
-    """Let running handlers end and close the connection; in any case close it.
+async def _leave(broker: RabbitBroker, *, answers: bool = True) -> None:
+    """Let running handlers end and close the connection; in any case, and at once unless it ``answers``, close it.
 
     FastStream gives up halfway when one of its subscribers cannot be stopped, and the client would connect again by
     itself: a consumer that nobody knows of would go on taking messages.
     """
     connection = await broker.connect()
-    steps: dict[str, Callable[[], Awaitable[None]]] = {"stop": broker.stop, "close": connection.close}
+    steps: dict[str, Callable[[], Awaitable[None]]] = {"stop": broker.stop} if answers else {}
+    steps["close"] = connection.close
     for name, step in steps.items():
         try:
             with _asking(name):

@@ -15,7 +15,7 @@ from domain.booking.decide import payment_id_of
 from domain.booking.events import BookingConfirmed
 from domain.inventory.events import NightLeft, RoomsHeld
 from domain.payment.events import PaymentRefunded
-from domain.saga.events import SagaReacted
+from domain.saga.events import SagaCommandIssued, SagaReacted
 from domain.shared.money import Money
 from domain.shared.stay import Stay
 from infra.eventstore.audits import PostgresAudits
@@ -92,7 +92,10 @@ async def test_what_is_broken_in_the_log_is_found_and_never_repaired(world: Worl
         state={},
         deadline=now - dt.timedelta(hours=1),
     )
-    await world.forge("bookings", stuck, reacted)
+    commanded = SagaCommandIssued(
+        saga_id=stuck, saga="booking", command_id=uuid4(), command="inventory.HoldRooms", content={}
+    )
+    await world.forge("bookings", stuck, reacted, commanded)
     unsold = (await world.platform.logs["bookings"].read_stream(UUID(good["booking_id"])))[-1].event
     assert isinstance(unsold, BookingConfirmed)
     dreamt = uuid4()

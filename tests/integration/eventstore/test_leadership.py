@@ -8,8 +8,9 @@ from collections.abc import Callable
 import asyncpg
 import pytest
 
+from infra.eventstore import leadership
 from infra.eventstore.errors import LeadershipLost
-from infra.eventstore.leadership import leader_lock, try_lock
+from infra.eventstore.leadership import leader_lock, try_lock, watched
 
 LOCKS = """
 SELECT pid FROM pg_locks, (SELECT hashtextextended($1, 0) AS key) k
@@ -109,3 +110,18 @@ async def test_a_stand_by_that_is_cancelled_holds_nothing(pool: asyncpg.Pool, na
             assert not free
     async with try_lock(pool, name) as free:
         assert free
+
+
+async def test_a_session_that_the_driver_has_lost_track_of_is_no_session(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that says goodbye just before it is probed makes asyncpg close the connection and tell nobody."""
+    monkeypatch.setattr(leadership, "_HEARTBEAT_SECONDS", 0.05)
+    async with pool.acquire() as connection:
+
+        async def lost(*_: object, **__: object) -> None:
+            raise asyncpg.InternalClientError("got result for unknown protocol state 0")
+
+        monkeypatch.setattr(type(connection), "execute", lost)
+        async with watched(connection) as broken:
+            await asyncio.wait_for(broken.wait(), 10)

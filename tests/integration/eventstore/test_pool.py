@@ -42,6 +42,22 @@ async def test_a_server_that_is_away_is_temporary_for_everybody_and_comes_back(g
     pool.terminate()
 
 
+async def test_a_server_that_goes_away_within_a_transaction_is_temporary_too(gate: Gate) -> None:
+    pool = await create_pool(gate.url, max_size=1)
+
+    async def use() -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT 1")
+            await gate.shut()
+            await connection.execute("SELECT 1")
+
+    with pytest.raises(PostgresAway):
+        await use()
+    await gate.open()
+    assert await pool.fetchval("SELECT 1") == 1
+    pool.terminate()
+
+
 async def test_what_the_server_refuses_is_nothing_temporary(gate: Gate) -> None:
     async with await create_pool(gate.url) as pool:
         with pytest.raises(asyncpg.UndefinedTableError):

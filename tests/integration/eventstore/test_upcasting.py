@@ -11,6 +11,7 @@ import pytest
 from commands.ports import START, UnreadableEvent
 from domain.shared import topics
 from domain.shared.messages import Event
+from domain.shared.stay import Stay
 from domain.shared.topics import TopicError
 from infra.eventstore.mapper import decode_event, encode_event
 from infra.eventstore.sql import in_schema
@@ -25,6 +26,10 @@ INSERT = (
 class Measured(Event, topic="lifting.v3.Measured"):
     millimetres: int
     by: str
+
+
+class Stayed(Event, topic="lifting.v1.Stayed"):
+    stay: Stay
 
 
 @topics.upcast("lifting.v1.Measured", "lifting.v2.Measured")
@@ -77,6 +82,8 @@ async def test_who_takes_an_event_takes_its_old_versions_too(store: PostgresEven
         ("lifting.v3.Measured", '{"millimetres": "many", "by": "me"}', "millimetres"),
         ("lifting.v3.Measured", '{"millimetres": 1, "by": "me", "colour": "red"}', "colour"),
         ("lifting.v3.Measured", "no json", "JSON"),
+        ("lifting.v1.Measured", '{"width": 3}', "KeyError: 'length'"),
+        ("lifting.v1.Stayed", '{"stay": {"check_in": "2026-07-01", "check_out": "2026-07-01"}}', "1 to 90 nights"),
     ],
 )
 async def test_what_cannot_be_read_is_named(

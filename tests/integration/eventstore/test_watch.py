@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -102,3 +103,28 @@ async def test_a_lost_connection_is_replaced(
     waiting = asyncio.create_task(store.wait_beyond(START, 10))
     await elsewhere.commit(append(uuid4(), 0, Increased()))
     assert await waiting
+
+
+async def test_what_passes_by_itself_ends_no_watch(
+    pool: asyncpg.Pool, context: str, store: PostgresEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a standby says that is just being promoted."""
+    del store  # it was opened first
+    monkeypatch.setattr(watch, "_RECONNECT_SECONDS", 0.05)
+    failures, listening = 3, asyncio.Event()
+    listen = asyncpg.Connection.add_listener
+
+    async def refused(connection: asyncpg.Connection, *what: Any) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise asyncpg.ReadOnlySQLTransactionError("cannot execute LISTEN during recovery")
+        await listen(connection, *what)
+        listening.set()
+
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", refused)
+    async with PostgresEventStore(pool, context) as other:
+        waiting = asyncio.create_task(other.wait_beyond(START, 10))
+        await asyncio.wait_for(listening.wait(), 10)
+        await other.commit(append(uuid4(), 0, Increased()))
+        assert await waiting

@@ -80,6 +80,8 @@ class HeldUp(PostgresDocuments):
         super().__init__(pool, schema)
         self._permits = asyncio.Semaphore(_MANY)
         self.away = False
+        self.full = False
+        """Whether no build can be begun, though everything else works."""
         self.saved: Counter[str] = Counter()
         """How many documents were written to each build."""
 
@@ -91,6 +93,12 @@ class HeldUp(PostgresDocuments):
         """Hold up nobody any more."""
         for _ in range(_MANY):
             self._permits.release()
+
+    async def prepare(self, build: str) -> None:
+        """See FoldStore."""
+        if self.full:
+            raise StoreUnavailable("it is full")
+        await super().prepare(build)
 
     async def save(self, build: str, documents: Sequence[FoldedDocument], *, filling: bool = False) -> frozenset[str]:
         """See FoldStore."""

@@ -96,6 +96,19 @@ async def test_a_slow_store_holds_up_nobody_else(at: Place, monkeypatch: pytest.
         await all_total(at)
 
 
+async def test_a_store_that_cannot_begin_holds_up_nobody_else(at: Place) -> None:
+    await at.append(counters=5, increases=2)
+    async with process(at, Totals(), Praises()):
+        await first_builds(at)
+        at.stores["totals"].full = True
+        totals, praises = await at.orders(Totals(), Praises()).replay(["totals", "praises"])
+        assert (await ended(at, praises)).state == "live"
+        assert (await at.states("totals"))["totals_2"] == "building"
+        at.stores["totals"].full = False
+        assert (await ended(at, totals)).state == "live"
+        await all_total(at)
+
+
 async def test_a_replay_waits_for_a_store_that_is_away(at: Place) -> None:
     await at.append(counters=5, increases=2)
     async with process(at, Totals(), Praises()):
@@ -170,6 +183,20 @@ async def test_only_one_replay_of_a_read_model_at_a_time(at: Place) -> None:
         assert "building" not in (await at.states("praises")).values()
         at.stores["totals"].let_go()
         assert (await ended(at, build)).state == "live"
+
+
+async def test_what_another_process_has_made_live_meanwhile_is_left_alone(at: Place) -> None:
+    """It was still being built when this process looked, and the lock was free again when this one came to it."""
+    await at.append(counters=5, increases=2)
+    async with process(at, Totals(), Praises()) as read_models:
+        await first_builds(at)
+        (live,) = await at.builds.builds("totals")
+        (_, replay), _ = read_models._models  # noqa: SLF001 - what a look of its own would have it do
+        fillers = read_models._fillers  # noqa: SLF001
+        seen = live.model_copy(update={"state": "building"})
+        await replay.make_live(seen, await fillers((seen,)))
+        assert await at.states("totals") == {live.name: "live"}
+        await all_total(at)
 
 
 async def test_a_replay_can_be_given_up(at: Place) -> None:

@@ -33,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/ops/dead-letters/retry": {"all": True},
     "/v1/ops/dead-letters/discard": {"all": True},
     "/v1/ops/replays": {},
+    "/v1/ops/users": {"email": "ines@example.com", "name": "Ines", "roles": ["hotelier"]},
     "/v1/ops/imports/hotels": {"allotments": [["Resort", "A", 3]]},
     "/v1/ops/imports/bookings": {"bookings": [ROW]},
 }

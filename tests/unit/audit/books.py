@@ -76,7 +76,9 @@ class Logs:
             self.inventory.judge_overdue(overdue)
         for saga_id, saga in self.bookings.stuck(cut):
             self.bookings.judge_stuck(saga_id, saga)
-        self.bookings.judge_sagas(cut)
+        for booking_id, missing in self.bookings.untaken(cut):
+            self.bookings.judge_untaken(booking_id, missing)
+        self.bookings.note_quarantined()
         self.bookings.judge_rooms(cut, self.inventory)
         self.payments.judge(cut, self.bookings)
         found = (
