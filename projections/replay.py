@@ -51,7 +51,6 @@ class Replay:
         self._projection = writer.projection
         self._registry = registry
         self._record = Record(registry, wait, one_by_one)
-        self._one_by_one = one_by_one
         self._logs = logs
         self._home = logs[writer.projection.service]
         self._feeds = feeds
@@ -77,7 +76,7 @@ class Replay:
     async def drop(self, build: Build) -> None:
         """Delete ``build`` from its store; that it is gone is put on record last. Raises StoreUnavailable."""
         await self._feeds.stop(build.name)
-        async with self._one_by_one:
+        async with self._record.one_by_one:
             await self._writer.store.drop(build.name)
         await self._registry.update(build.model_copy(update={"state": "dropped"}))
 
@@ -106,7 +105,7 @@ class Replay:
     async def _swap(self, build: Build) -> None:
         name, registry = self._projection.name, self._registry
         if build.state != "swapping":
-            async with self._one_by_one:
+            async with self._record.one_by_one:
                 await self._feeds.start(self._writer, build.name)
             await self._caught_up(build)
             # Going back must not lose the newer build: it is what one came from.
@@ -135,7 +134,7 @@ class Replay:
         """Return when the build's live feed is hardly behind. Raises GivenUp."""
         for context in self._projection.contexts:
             while True:
-                async with self._one_by_one:
+                async with self._record.one_by_one:
                     position = await self._home.checkpoint(build.name, context)
                     left = await self._logs[context].count(position, self._projection.topics)
                 if left <= CAUGHT_UP_WITHIN:

@@ -189,7 +189,7 @@ class RecordReader:
                 recorded_at,
                 position,
             )
-        except Exception as error:
+        except Exception as error:  # upcasters and validators of the domain raise more than pydantic's own errors
             raise UnreadableEvent(self._context, stream_id, version, topic, position, error) from error
 
     @staticmethod

@@ -98,8 +98,9 @@ class _Use(PoolAcquireContext):
 
     async def __aexit__(self, *ended: object) -> None:
         error, connection = ended[1], self.connection
-        # The pool has taken it back already if its server has gone: then it answers nothing but an InterfaceError.
-        if connection is not None and connection._con is None:  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way to ask
+        # The pool has taken it back already if its server has gone: then it answers nothing but an InterfaceError, also
+        # when it is asked whether it is closed. Nothing public of asyncpg tells.
+        if connection is not None and connection._con is None:  # type: ignore[attr-defined]  # noqa: SLF001
             connection = None
         # An InterfaceError on a connection that is whole tells of a mistake of ours, such as a missing argument.
         ours = isinstance(error, asyncpg.InterfaceError) and connection is not None and not connection.is_closed()
