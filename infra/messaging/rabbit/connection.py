@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import aiormq
 import structlog
+from aio_pika import RobustConnection, connect_robust
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError
 from aiormq.exceptions import ChannelInvalidStateError
@@ -65,6 +66,23 @@ class Subscription:
     prefetch: int = 32
     disposable: bool = False
     active: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Broker(RabbitBroker):
+    """FastStream's, except that a connection on which no channel can be opened is closed.
+
+    FastStream (0.7) drops it; nobody could close it any more, and it would connect again and again for ever.
+    """
+
+    async def _connect(self) -> RobustConnection:
+        connection = cast("RobustConnection", await connect_robust(**self._connection_kwargs))
+        try:
+            self.config.connect(connection)
+            self._channel = await self.config.channel_manager.get_channel()
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
 
 
 async def _as_it_is(message: RabbitMessage) -> RabbitMessage:
@@ -261,7 +279,7 @@ class RabbitConnection:
         await self._check_consumers()
 
     async def _connect(self) -> RabbitBroker:
-        broker = RabbitBroker(
+        broker = _Broker(
             self._url,
             default_channel=Channel(on_return_raises=True, prefetch_count=32),
             ack_policy=AckPolicy.NACK_ON_ERROR,
@@ -315,9 +333,10 @@ class RabbitConnection:
     async def _delete(broker: RabbitBroker, queue: RabbitQueue) -> None:
         connection = await broker.connect()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), connection.channel() as channel:
-                await channel.queue_delete(queue.name)
-        except (TimeoutError, AMQPError, ChannelInvalidStateError) as error:
+            with _asking("delete the queue"):
+                async with asyncio.timeout(ANSWER_SECONDS), connection.channel() as channel:
+                    await channel.queue_delete(queue.name)
+        except BrokerUnavailable as error:
             # Mostly it is gone all the same; if not, the next attempt to consume it leads here again.
             log.warning("queue_deletion_unconfirmed", queue=queue.name, error=repr(error))
         else:

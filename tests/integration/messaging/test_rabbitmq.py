@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from tests.contract.messaging import (
 from tests.servers.rabbitmq import RabbitMQ, call_management
 
 QUEUE = "feed.recorder.inventory"
+_CHANNEL_OPEN = bytes((0, 20, 0, 10))
+"""Class and method of ``channel.open`` in AMQP 0-9-1."""
 
 
 @pytest.fixture
@@ -61,6 +64,40 @@ def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]
     """A server that the test may stop and kill."""
     with RabbitMQ(Path(tmp_path_factory.mktemp("rabbitmq"))) as server:
         yield server
+
+
+@asynccontextmanager
+async def cut_at_the_first_channel(url: str) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A way to the broker at ``url`` that is cut when a client opens a channel; and what it said then, each time."""
+    cuts: list[bytes] = []
+    there = urlsplit(url)
+    assert there.hostname
+    assert there.port
+
+    async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, watch: bool) -> None:
+        with suppress(ConnectionError):
+            while part := await source.read(65_536):
+                if watch and _CHANNEL_OPEN in part:
+                    cuts.append(part)
+                    return
+                target.write(part)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(there.hostname, there.port)
+        ways = [
+            asyncio.create_task(pipe(reader, there_writer, watch=True)),
+            asyncio.create_task(pipe(there_reader, writer, watch=False)),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        writer.close()
+        there_writer.close()
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield there._replace(netloc=there.netloc.replace(f":{there.port}", f":{port}")).geturl(), cuts
 
 
 def broker_of(messaging: Messaging) -> RabbitConnection:
@@ -255,6 +292,17 @@ async def test_a_broker_that_is_silent_holds_up_nobody_who_leaves_a_queue(
         await eventually(lambda: feed.numbers() == [0, 1], "events arrive")
         assert messaging.stats.counted("runs_from_broker") > before
         assert not messaging.fatal
+
+
+async def test_a_connection_that_is_lost_while_its_first_channel_is_opened_is_not_kept(rabbitmq_vhost: str) -> None:
+    async with cut_at_the_first_channel(rabbitmq_vhost) as (url, cuts):
+        stats = Stats()
+        connection = RabbitConnection(url, pytest.fail, stats, check_every=0.01)
+        await connection.start()
+        await eventually(lambda: len(cuts) > 1, "it is lost again and again")
+        await connection.stop()
+        kept = {each for each in asyncio.all_tasks() if "RobustConnection" in repr(each)}
+        assert not kept, "the client still tries to connect"
 
 
 async def test_a_deleted_queue_comes_back_with_its_consumer(messaging: Messaging, manage: Callable[..., Any]) -> None:
