@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from commands.ports import RecordedEvent
@@ -84,7 +85,7 @@ class CalendarAudit(ReadModelAudit):
                 await self._compare(calendar, logs, found)
             return found
 
-        await compare_live(self, self._store, logs, compare)
+        await compare_live(self, partial(self._store.pointed, self._projection.name), logs, compare)
 
     async def _compare(self, calendar: Calendar, logs: Logs, found: Findings) -> None:
         days = _days(calendar)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -102,7 +103,7 @@ class DocumentAudit(ReadModelAudit):
                 await self._look_for_strangers(logs, found)
             return found
 
-        await compare_live(self, self._store, logs, compare)
+        await compare_live(self, partial(self._store.pointed, self._projection.name), logs, compare)
 
     def _keep_at_hand(self, key: str, folded: Folded) -> None:
         """What happens to one thing mostly happens in quick succession: then it need not be unpacked each time."""

@@ -19,7 +19,7 @@ from commands.handling import Dependencies, Handlers, expect
 from commands.ports import START, Answer, CommandEnvelope, RecordedEvent
 from domain.shared.messages import Command
 from projections.audit.findings import Findings, Period, Place
-from projections.audit.read_models import Logs, ReadModelAudit, take_over
+from projections.audit.read_models import Logs, ReadModelAudit, compare_live
 from projections.builds import BuildRegistry
 from projections.ports import FactStore, FactTable
 from projections.projection import FactProjection
@@ -89,6 +89,7 @@ class FactAudit(ReadModelAudit):
     ) -> None:
         super().__init__(projection, period, full=full, salt=salt)
         self._projection = projection
+        self._tables = projection.tables
         self._ask_owner = ask
         self._registry = registry
         start = salt.int % BUCKETS
@@ -96,9 +97,9 @@ class FactAudit(ReadModelAudit):
         self._buckets = frozenset(self._order)
         self._held = 0
         self._judging = False
-        self._rows: dict[str, dict[int, dict[str, Row]]] = {table.name: {} for table in projection.tables}
-        self._places = {table.name: _places_in(table) for table in projection.tables}
-        self._touched: dict[str, set[int]] = {table.name: set() for table in projection.tables}
+        self._rows: dict[str, dict[int, dict[str, Row]]] = {table.name: {} for table in self._tables}
+        self._places = {table.name: _places_in(table) for table in self._tables}
+        self._touched: dict[str, set[int]] = {table.name: set() for table in self._tables}
 
     @property
     def projection(self) -> FactProjection:
@@ -134,33 +135,38 @@ class FactAudit(ReadModelAudit):
     async def judge(self, logs: Logs) -> None:
         """See ReadModelAudit. Raises ServiceUnavailable."""
         self._judging = True
-        live = next((b for b in await self._registry.builds(self._projection.name) if b.state == "live"), None)
-        if live is None:
-            self.findings.violation(f"{self._projection.name} is not in its store")
-            return
-        doubtful = {table.name: set(self._buckets) for table in self._projection.tables}
-        for _ in range(ROUNDS):
-            if not await logs.reached(self._projection, live.name, self.needed):
-                self.findings.skipped = f"{live.name} is far behind the log; try again when its feed has caught up"
-                return
+
+        async def compare(build: str) -> Findings:
             found = Findings(self.findings.name, self.findings.about)
-            different = {
-                table.name: await self._different(table, doubtful[table.name], found)
-                for table in self._projection.tables
-            }
-            for touched in self._touched.values():
-                touched.clear()
-            if any(different.values()):
-                await self._read_on(logs)
-            settled = {name: buckets - self._touched[name] for name, buckets in different.items()}
-            doubtful = {name: buckets & self._touched[name] for name, buckets in different.items()}
-            for table in self._projection.tables:
-                await self._explain(table, sorted(settled[table.name]), found)
-            take_over(self.findings, found)
-            if not any(doubtful.values()):
-                return
-        count = sum(len(buckets) for buckets in doubtful.values())
-        self.findings.note(f"{count} of {BUCKETS} buckets were being added to all the time and are not judged")
+            doubtful = {table.name: set(self._buckets) for table in self._projection.tables}
+            for _ in range(ROUNDS):
+                doubtful = await self._compare(doubtful, logs, found)
+                if not any(doubtful.values()):
+                    return found
+                if not await logs.reached(self._projection, build, self.needed):
+                    found.skipped = f"{build} falls behind the log; try again when its feed has caught up"
+                    return found
+            count = sum(len(buckets) for buckets in doubtful.values())
+            found.note(f"{count} of {BUCKETS} buckets were being added to all the time and are not judged")
+            return found
+
+        await compare_live(self, self._live, logs, compare)
+
+    async def _live(self) -> str | None:
+        """The build that readers see. While one takes over there may be none on record as live for a moment."""
+        names = {build.state: build.name for build in await self._registry.builds(self._projection.name)}
+        return names.get("live") or names.get("swapping")
+
+    async def _compare(self, buckets: Mapping[str, set[int]], logs: Logs, found: Findings) -> dict[str, set[int]]:
+        """Judge ``buckets`` of each table; returns those that were added to meanwhile."""
+        different = {table.name: await self._different(table, buckets[table.name], found) for table in self._tables}
+        for touched in self._touched.values():
+            touched.clear()
+        if any(different.values()):
+            await self._read_on(logs)
+        for table in self._tables:
+            await self._explain(table, sorted(different[table.name] - self._touched[table.name]), found)
+        return {name: some & self._touched[name] for name, some in different.items()}
 
     async def _different(self, table: FactTable, buckets: Iterable[int], found: Findings) -> set[int]:
         """Buckets whose count or sum is not that of the rows made anew."""

@@ -12,7 +12,7 @@ from domain.shared.messages import Event
 from projections.audit.findings import Findings, Period
 from projections.audit.sampling import Sample
 from projections.builds import UNDER_WAY, BuildRegistry
-from projections.ports import BuildMissing, Builds
+from projections.ports import BuildMissing
 from projections.projection import Projection
 
 SAMPLED = 200
@@ -106,29 +106,30 @@ class ReadModelAudit(ABC):
 
 
 async def compare_live(
-    audit: ReadModelAudit, store: Builds, logs: Logs, compare: Callable[[str], Awaitable[Findings]]
+    audit: ReadModelAudit,
+    pointed: Callable[[], Awaitable[str | None]],
+    logs: Logs,
+    compare: Callable[[str], Awaitable[Findings]],
 ) -> None:
     """Let ``compare`` look at the live build, once that has read up to the cut; again, if it is exchanged meanwhile.
 
-    ``compare`` returns findings of its own, which are only taken over if the build was there all the time.
+    ``pointed`` tells which one is live. ``compare`` returns findings of its own, which are only taken over if the build
+    was there all the time.
     """
     for _ in range(SWAPS):
-        build = await store.pointed(audit.projection.name)
+        build = await pointed()
         if build is None:
             audit.findings.violation(f"{audit.projection.name} is not in its store")
             return
-        reached = await logs.reached(audit.projection, build, audit.needed)
-        if not reached:
-            if await store.pointed(audit.projection.name) != build:
-                continue
-            audit.findings.skipped = f"{build} is far behind the log; try again when its feed has caught up"
-            return
-        try:
-            found = await compare(build)
-        except BuildMissing as error:
-            found = Findings(audit.findings.name, audit.findings.about)
-            found.violation(str(error))
-        if await store.pointed(audit.projection.name) == build:
+        found = Findings(audit.findings.name, audit.findings.about)
+        if await logs.reached(audit.projection, build, audit.needed):
+            try:
+                found = await compare(build)
+            except BuildMissing as error:
+                found.violation(str(error))
+        else:
+            found.skipped = f"{build} is far behind the log; try again when its feed has caught up"
+        if await pointed() == build:
             take_over(audit.findings, found)
             return
     audit.findings.skipped = f"{audit.projection.name} was rebuilt again and again meanwhile"
@@ -136,6 +137,7 @@ async def compare_live(
 
 def take_over(findings: Findings, more: Findings) -> None:
     """Add what a comparison has found."""
+    findings.skipped = more.skipped or findings.skipped
     findings.checked += more.checked
     findings.unlisted += more.unlisted
     findings.noted += more.noted

@@ -15,7 +15,7 @@ from projections.audit import facts
 from projections.audit.facts import BUCKETS, FEWEST_BUCKETS, DigestFacts, FactAudit
 from projections.audit.findings import Period
 from projections.audit.read_models import Logs
-from projections.builds import Build, BuildRegistry
+from projections.builds import Build, BuildRegistry, BuildState
 from projections.ports import FactTable
 from projections.projection import FactProjection
 from tests.fakes import NOW
@@ -49,13 +49,21 @@ class Read:
         return LogRun("inventory", after, after, ())
 
 
-class Live:
-    """A registry with one live build."""
+class Builds:
+    """A registry with one build; each time it is asked, the next of ``told`` is on record, in the end the last."""
+
+    def __init__(self, *told: tuple[str, BuildState]) -> None:
+        self._told = list(told)
 
     async def builds(self, projection: str | None = None) -> list[Build]:
         assert projection == "numbers"
-        live = {"name": "numbers_1", "projection": "numbers", "version": 1, "state": "live"}
-        return [Build.model_validate({**live, "replay_id": uuid4(), "created_at": NOW})]
+        name, state = self._told.pop(0) if len(self._told) > 1 else self._told[0]
+        return [
+            Build(name=name, projection="numbers", version=1, state=state, replay_id=uuid4(), created_at=NOW),
+        ]
+
+
+LIVE = Builds(("numbers_1", "live"))
 
 
 def noted(number: int) -> RecordedEvent:
@@ -70,9 +78,11 @@ class Owner:
     """Answers for the store, which lacks the numbers in ``lost``."""
 
     def __init__(self, numbers: Iterable[int], lost: Iterable[int] = ()) -> None:
+        self.asked = 0
         self.keys = {str(number): zlib.crc32(f"{number}|{number}".encode()) for number in set(numbers) - set(lost)}
 
     async def ask(self, command: DigestFacts) -> Mapping[str, Any]:
+        self.asked += 1
         sums: dict[int, list[int]] = {}
         rows = []
         for key, check in self.keys.items():
@@ -84,9 +94,9 @@ class Owner:
         return {"buckets": [[bucket, *counted] for bucket, counted in sums.items()], "rows": rows}
 
 
-async def audited(owner: Owner, count: int, *, full: bool = False) -> FactAudit:
+async def audited(owner: Owner, count: int, *, full: bool = False, builds: Builds = LIVE) -> FactAudit:
     """An audit of the numbers from 1 to ``count``."""
-    audit = FactAudit(Numbers(), owner.ask, cast("BuildRegistry", Live()), Period(), full=full, salt=uuid4())
+    audit = FactAudit(Numbers(), owner.ask, cast("BuildRegistry", builds), Period(), full=full, salt=uuid4())
     for number in range(1, count + 1):
         audit.take(noted(number))
     read = cast("EventStore", Read())
@@ -113,3 +123,21 @@ async def test_of_many_rows_some_buckets_are_left_out(monkeypatch: pytest.Monkey
     assert 20_000 * FEWEST_BUCKETS / BUCKETS * 0.8 < found.checked < 20_000 / 8
     found = (await audited(Owner(numbers), 20_000, full=True)).findings
     assert (found.checked, found.violations) == (20_000, [])
+
+
+async def test_what_was_compared_while_a_build_took_over_does_not_count() -> None:
+    owner = Owner(range(1, 101))
+    swapped = Builds(("numbers_1", "live"), ("numbers_2", "live"))
+    found = (await audited(owner, 100, builds=swapped)).findings
+    assert (found.checked, found.violations, found.skipped) == (100, [], None)
+    assert owner.asked == 2
+
+
+async def test_a_build_that_is_taking_over_is_what_readers_see_when_none_is_live() -> None:
+    found = (await audited(Owner(range(1, 101)), 100, builds=Builds(("numbers_2", "swapping")))).findings
+    assert (found.checked, found.violations) == (100, [])
+
+
+async def test_facts_that_are_not_there_are_told() -> None:
+    [violation] = (await audited(Owner(()), 100, builds=Builds(("numbers_1", "failed")))).findings.violations
+    assert violation.detail == "numbers is not in its store"
