@@ -20,8 +20,8 @@ from api.cli.host import CannotStart, Host
 out = Console() if sys.stdout.isatty() else Console(width=1_000, soft_wrap=True)
 err = Console(stderr=True)
 EXIT_FAILED = 1
-_WHOLE = frozenset({"name", "build", "group", "state"})
-"""Columns whose values are there to be copied."""
+_WHOLE = frozenset({"name", "build", "group", "state", "at"})
+"""Columns whose values are there to be copied, or are nothing when they are cut."""
 _RED = ("paused", "failed", "down", "quarantined")
 
 
@@ -110,6 +110,8 @@ def progress_bar() -> Progress:
 def _cell(value: Any) -> Text:
     if value is None:
         return Text("-")
+    if isinstance(value, Mapping):
+        return Text(", ".join(f"{name}: {each}" for name, each in value.items()) or "-")
     if isinstance(value, list):
         return Text(", ".join(map(str, value)))
     return Text(f"{value:.1f}" if isinstance(value, float) else str(value), "red" if value in _RED else "")
