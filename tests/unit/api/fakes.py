@@ -7,26 +7,20 @@ test sees everything at once; ``Memory.hold_sagas`` keeps them from running unti
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from api.platform import FeedStatus, Health, Platform
-from commands.dead_letters import FailureGroup, OrderedRetry, RetryOutcome, Selection, failure_of
+from api.platform import Platform
 from commands.dispatch import Dispatcher
 from commands.forgetting import Forgetting
 from commands.limits import RateDecision
-from commands.operating import OperatorAction
 from commands.ports import (
     START,
     Answer,
     Checkpoint,
     CommandEnvelope,
-    DeadLetter,
     Idempotency,
     IdempotencyMismatch,
     LogRun,
@@ -37,20 +31,10 @@ from commands.ports import (
 )
 from domain.account.events import GuestForgotten
 from domain.saga.events import SagaCommandIssued
-from domain.shared.errors import IllegalTransition, NotFound
 from infra.security.offers import FernetOffers
 from infra.security.tokens import TokenService
 from projections.audit.audits import Audits
-from projections.booking_pages import BookingPages
-from projections.builds import UNDER_WAY, Build, BuildState, ReplayRunning
-from projections.calendars import Calendars
-from projections.hotel_pages import HotelPages
-from projections.hotel_search import HotelSearch
-from projections.payment_pages import PaymentPages
-from projections.ports import Document, HotelHits, HotelQuery, Page, Where
-from projections.projection import DocumentProjection, Projection
 from projections.replay_orders import ReplayOrders
-from projections.saga_pages import SagaPages
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
 from sagas.journal import Journal, Teller
@@ -58,15 +42,8 @@ from sagas.saga import Happening
 from tests.fake_accounts import MemoryAccounts
 from tests.fake_audits import MemoryAuditRecords, PreparedAuditor
 from tests.fakes import CONTEXTS, Fakes, FakeStreams
-
-PROJECTIONS: tuple[Projection, ...] = (
-    HotelPages(),
-    HotelSearch(),
-    Calendars(),
-    BookingPages(),
-    PaymentPages(),
-    SagaPages(),
-)
+from tests.unit.api.fake_operating import MemoryActions, MemoryLetters, MemoryOperations
+from tests.unit.api.fake_reads import PROJECTIONS, MemoryBuilds, MemoryCalendars, MemoryDocuments, MemorySearch
 
 
 class MemoryLog:
@@ -148,7 +125,7 @@ class Memory:
         self.provider = self.fakes.provider
         self.logs = {context: MemoryLog(self.fakes.streams[context]) for context in CONTEXTS}
         self.accounts = MemoryAccounts()
-        self.builds = MemoryBuilds(self)
+        self.builds = MemoryBuilds(self.clock)
         self.letters = MemoryLetters()
         self.actions = MemoryActions()
         self.auditor = PreparedAuditor()
@@ -172,9 +149,9 @@ class Memory:
             "logs": self.logs,
             "dead_letters": {"bookings": self.letters},
             "actions": self.actions,
-            "documents": MemoryDocuments(self),
-            "search": MemorySearch(self),
-            "calendars": MemoryCalendars(self),
+            "documents": MemoryDocuments(self.fakes),
+            "search": MemorySearch(self.fakes),
+            "calendars": MemoryCalendars(self.fakes),
         }
         return Platform(
             version="0.0.0",
@@ -228,7 +205,7 @@ class Memory:
                     await self._tell(saga, recorded)
 
     async def _guests_of(self, account_id: UUID) -> list[UUID]:
-        pages = MemoryDocuments(self).all("booking_pages").values()
+        pages = MemoryDocuments(self.fakes).all("booking_pages").values()
         return [UUID(page["guest_id"]) for page in pages if page["account_id"] == str(account_id)]
 
     async def _tell(self, saga: Any, told: RecordedEvent) -> None:
@@ -245,303 +222,6 @@ class Memory:
     def _append(self, saga_id: UUID, events: Sequence[Any], metadata: Metadata) -> None:
         bookings = self.fakes.streams["bookings"]
         bookings._append(saga_id, events, metadata)  # noqa: SLF001 - a fake of ours
-
-
-class MemoryDocuments:
-    """Documents, folded when they are asked for."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    def all(self, name: str) -> dict[str, Document]:
-        """The read model as of now."""
-        projection = next(each for each in PROJECTIONS if each.name == name)
-        assert isinstance(projection, DocumentProjection)
-        documents: dict[str, Document] = {}
-        for context in projection.contexts:
-            for recorded in self._memory.fakes.streams[context].log:
-                if isinstance(recorded.event, projection.takes):
-                    for key in projection.keys(recorded):
-                        document = projection.apply(documents.get(key), recorded)
-                        assert document is not None
-                        documents[key] = document
-        return documents
-
-    async def get(self, name: str, key: str) -> Document | None:
-        """See DocumentStore."""
-        return self.all(name).get(key)
-
-    async def find(
-        self, name: str, where: Sequence[Where], *, order_by: str, descending: bool, limit: int, cursor: str | None
-    ) -> Page:
-        """See DocumentStore; cursors are numbers here."""
-        found = [
-            document
-            for document in self.all(name).values()
-            if all(_holds(each, document.get(each.field)) for each in where)
-        ]
-        found.sort(key=lambda document: document[order_by], reverse=descending)
-        start = int(cursor or 0)
-        more = str(start + limit) if len(found) > start + limit else None
-        return Page(found[start : start + limit], more)
-
-
-def _holds(test: Where, value: Any) -> bool:
-    match test.op:
-        case "eq":
-            return bool(value == test.value)
-        case "in":
-            return value in test.value
-        case "gte":
-            return value is not None and value >= test.value
-        case "lt":
-            return value is not None and value < test.value
-
-
-class MemorySearch:
-    """Search by city and stars; ``asked`` is the last query."""
-
-    asked: HotelQuery | None = None
-
-    def __init__(self, memory: Memory) -> None:
-        self._documents = MemoryDocuments(memory)
-
-    async def search(self, name: str, query: HotelQuery) -> HotelHits:
-        """See SearchStore."""
-        MemorySearch.asked = query
-        nights = {night.isoformat() for night in query.nights}
-        hits = [
-            hotel
-            for hotel in self._documents.all(name).values()
-            if hotel["listed"]
-            and query.city in {None, hotel["city"]}
-            and (not query.stars or hotel["stars"] in query.stars)
-            and not nights & set(hotel["sold_out"])
-        ]
-        return HotelHits(hits, len(hits), {"city": {hotel["city"]: 1 for hotel in hits}}, None)
-
-
-class MemoryCalendars:
-    """Calendars, made when they are asked for."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    async def read(
-        self, name: str, kind: str, keys: Sequence[str], first: dt.date, days: int
-    ) -> Mapping[str, Sequence[int | None]]:
-        """See CalendarStore."""
-        del name
-        projection = Calendars()
-        cells: dict[str, dict[dt.date, int]] = {}
-        defaults: dict[str, int] = {}
-        for context in projection.contexts:
-            for recorded in self._memory.fakes.streams[context].log:
-                for write in projection.writes(recorded):
-                    if write.kind == kind:
-                        cells.setdefault(write.key, {}).update(write.cells)
-                        if write.default is not None:
-                            defaults[write.key] = write.default
-        nights = [first + dt.timedelta(days=day) for day in range(days)]
-        return {key: [cells.get(key, {}).get(night, defaults.get(key)) for night in nights] for key in keys}
-
-
-class MemoryBuilds:
-    """Builds: one live build of each read model, until a replay is asked for."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._clock = memory.clock
-        self.all = [self._build(each.name, 1, "live", uuid4()) for each in PROJECTIONS]
-
-    def _build(self, projection: str, number: int, state: BuildState, replay_id: UUID) -> Build:
-        return Build(
-            name=f"{projection}_{number}",
-            projection=projection,
-            version=1,
-            state=state,
-            replay_id=replay_id,
-            created_at=self._clock.now(),
-        )
-
-    async def create(self, projection: str, version: int, replay_id: UUID, *, keep: bool = False) -> Build:
-        """See BuildRegistry."""
-        del version
-        self._refuse_another(projection)
-        build = self._build(projection, len(self.all) + 1, "building", replay_id).model_copy(update={"keep": keep})
-        self.all.insert(0, build)
-        return build
-
-    async def advance(self, build: Build) -> BuildState:
-        """See BuildRegistry."""
-        return next(each.state for each in self.all if each.name == build.name)
-
-    async def change(self, build: Build, state: BuildState, *, keep: bool | None = None) -> Build:
-        """See BuildRegistry."""
-        del keep
-        if state in UNDER_WAY:
-            self._refuse_another(build.projection)
-        if build not in self.all:
-            raise IllegalTransition(f"{build.name} is no longer {build.state}")
-        changed = build.model_copy(update={"state": state})
-        await self.update(changed)
-        return changed
-
-    def _refuse_another(self, projection: str) -> None:
-        if any(build.state in UNDER_WAY for build in self.all if build.projection == projection):
-            raise ReplayRunning(f"a replay of {projection} is under way")
-
-    async def update(self, build: Build) -> None:
-        """See BuildRegistry."""
-        self.all = [build if each.name == build.name else each for each in self.all]
-
-    async def builds(self, projection: str | None = None) -> list[Build]:
-        """See BuildRegistry."""
-        return [build for build in self.all if projection in {None, build.projection}]
-
-    async def of_replay(self, replay_id: UUID) -> Build | None:
-        """See BuildRegistry."""
-        return next((build for build in self.all if build.replay_id == replay_id), None)
-
-    @asynccontextmanager
-    async def only_replay_of(self, projection: str) -> AsyncIterator[None]:
-        """See BuildRegistry."""
-        del projection
-        yield
-
-    @asynccontextmanager
-    async def only_filling_of(self, build: str) -> AsyncIterator[None]:
-        """See BuildRegistry."""
-        del build
-        yield
-
-
-class MemoryLetters:
-    """Dead letters that a test puts there. ``outcomes`` says what will come of retries, ``handled`` otherwise."""
-
-    def __init__(self) -> None:
-        self.letters: list[DeadLetter] = []
-        self.outcomes: dict[UUID, RetryOutcome | None] = {}
-        self._ordered: list[OrderedRetry] = []
-
-    async def list(self, consumer: str | None = None, limit: int = 200) -> Sequence[DeadLetter]:
-        """See DeadLetters."""
-        return await self.select(Selection(consumer=consumer), limit)
-
-    async def get(self, letter_id: UUID) -> DeadLetter | None:
-        """See DeadLetters."""
-        return next((letter for letter in self.letters if letter.letter_id == letter_id), None)
-
-    async def groups(self) -> Sequence[FailureGroup]:
-        """See LetterDesk; one group for each letter that failed itself."""
-        return [
-            FailureGroup(
-                failure_of(each).group,
-                failure_of(each),
-                [each.consumer],
-                [each.topic],
-                1,
-                sum(other.behind and other.stream_id == each.stream_id for other in self.letters),
-                each.parked_at,
-                each.parked_at,
-                each.error,
-            )
-            for each in self.letters
-            if not each.behind
-        ]
-
-    async def select(self, selection: Selection, limit: int) -> Sequence[DeadLetter]:
-        """See LetterDesk."""
-        return [
-            each
-            for each in self.letters
-            if (not selection.letter_ids or each.letter_id in selection.letter_ids)
-            and selection.consumer in {None, each.consumer}
-            and selection.group in {None, failure_of(each).group}
-            and selection.kind in {None, each.topic, failure_of(each).kind}
-            and selection.stream_id in {None, each.stream_id}
-            and (selection.older_than is None or each.parked_at < selection.older_than)
-            and (selection.newer_than is None or each.parked_at >= selection.newer_than)
-        ][:limit]
-
-    async def of_streams(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
-        """See LetterDesk."""
-        ids = {letter.letter_id for letter in letters}
-        streams = {letter.stream_id for letter in letters} - {None}
-        return [each for each in self.letters if each.letter_id in ids or each.stream_id in streams]
-
-    async def discard(self, letter_ids: Sequence[UUID]) -> int:
-        """See LetterDesk."""
-        before = len(self.letters)
-        self.letters = [each for each in self.letters if each.letter_id not in letter_ids]
-        return before - len(self.letters)
-
-    async def order_retries(self, action_id: UUID, letter_ids: Sequence[UUID]) -> int:
-        """See LetterDesk."""
-        self._ordered += [
-            OrderedRetry(action_id, each, "sagas", self.outcomes.get(each, "handled"), None) for each in letter_ids
-        ]
-        return len(letter_ids)
-
-    async def retries(self, action_id: UUID) -> Sequence[OrderedRetry]:
-        """See LetterDesk."""
-        return [retry for retry in self._ordered if retry.action_id == action_id]
-
-
-class MemoryActions:
-    """The record of what operators did."""
-
-    def __init__(self) -> None:
-        self.all: list[OperatorAction] = []
-
-    async def begin(self, action: OperatorAction) -> None:
-        """See ActionLog."""
-        self.all.insert(0, action)
-
-    async def end(self, action_id: UUID, outcome: Mapping[str, Any]) -> None:
-        """See ActionLog."""
-        self.all = [replace(each, outcome=outcome) if each.action_id == action_id else each for each in self.all]
-
-    async def newest(self, limit: int, before: dt.datetime | None = None) -> Sequence[OperatorAction]:
-        """See ActionLog."""
-        return [each for each in self.all if before is None or each.at < before][:limit]
-
-
-class MemoryOperations:
-    """What operators see, as a test says it."""
-
-    def __init__(self) -> None:
-        self.parts = [Health("postgres", "up")]
-        self.paused: dict[str, str] = {}
-        """Why a read model is paused."""
-
-    async def health(self) -> list[Health]:
-        """See Operations."""
-        return self.parts
-
-    async def feeds(self) -> list[FeedStatus]:
-        """See Operations."""
-        why = self.paused.get("hotel_pages")
-        state = "running" if why is None else "paused"
-        return [FeedStatus("hotel_pages_1", state, {"hotels": "3.4"}, 0, 0.0, why)]
-
-    async def pause(self, projection: str, by: str, why: str) -> None:
-        """See Operations."""
-        if projection not in {each.name for each in PROJECTIONS}:
-            raise NotFound(f"no read model {projection}")
-        self.paused[projection] = f"{by}: {why}"
-
-    async def resume(self, projection: str, by: str, why: str) -> None:
-        """See Operations."""
-        del by, why
-        self.paused.pop(projection, None)
-
-    def metrics(self) -> bytes:
-        """See Operations."""
-        return b"nightledger_up 1\n"
-
-    def asyncapi(self) -> dict[str, Any]:
-        """See Operations."""
-        return {"asyncapi": "3.0.0"}
 
 
 class PlainPasswords:

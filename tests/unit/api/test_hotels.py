@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.unit.api.conftest import CHECK_IN, CHECK_OUT, HOTEL, STAY, World, book, offer_token, ok, open_hotel, refused
-from tests.unit.api.fakes import MemorySearch
+from tests.unit.api.fake_reads import MemorySearch
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from commands import turns
 from commands.turns import in_turns
 from projections.ports import HotelHits, HotelQuery
 from tests.unit.api.conftest import World, ok
-from tests.unit.api.fakes import MemorySearch
+from tests.unit.api.fake_reads import MemorySearch
 
 ROUNDS = 20
 
