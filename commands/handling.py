@@ -13,7 +13,7 @@ from domain.shared.messages import Command
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What handlers may use. ``streams`` by context; ``providers`` by name (``sandbox``, ``stripe``)."""
+    """What handlers may use. ``streams`` by context; ``providers`` by name (``sandbox``)."""
 
     streams: Mapping[str, Streams]
     clock: Clock

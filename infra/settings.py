@@ -73,8 +73,6 @@ class Settings(BaseSettings):
     """Where traces are sent (OTLP over HTTP, base URL of a collector); without it there are none."""
     trace_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
     """The part of the traces that is recorded; a caller's own decision, in its ``traceparent``, counts more."""
-    stripe_key: SecretStr | None = None
-    stripe_webhook_secret: SecretStr | None = None
 
     def postgres_url_of(self, context: str) -> str | None:
         """The URL of ``context``'s schema: its own, else the common one, else None (embedded)."""

@@ -41,7 +41,6 @@ from projections.writers import FactFiller, FillWriter
 
 _COMMAND = (sys.executable, "-m", "infra.bootstrap.filling")
 _CONNECTIONS = 16
-_SECRETS = {"token", "stripe_key", "stripe_webhook_secret"}
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +51,7 @@ def fillers_of(
     """Given what fills builds here, what fills them here or, from long logs, in a process of their own."""
 
     def order(builds: Sequence[Build]) -> FillOrder:
-        told = settings.model_dump(mode="json", exclude=_SECRETS)
+        told = settings.model_dump(mode="json", exclude={"token"})
         return FillOrder(settings=told, servers=asdict(servers), services=tuple(services), builds=tuple(builds))
 
     def beside(builds: Sequence[Build]) -> Filler:

@@ -11,9 +11,7 @@ from uuid import UUID
 from api.platform import FeedStatus, Health
 from commands.dead_letters import FailureGroup, OrderedRetry, RetryOutcome, Selection, failure_of
 from commands.operating import OperatorAction
-from commands.ports import (
-    DeadLetter,
-)
+from commands.ports import DeadLetter
 from domain.shared.errors import NotFound
 from tests.unit.api.fake_reads import PROJECTIONS
 

@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-from commands.ports import (
-    Clock,
-)
+from commands.ports import Clock
 from domain.shared.errors import IllegalTransition
 from projections.booking_pages import BookingPages
 from projections.builds import UNDER_WAY, Build, BuildState, ReplayRunning
