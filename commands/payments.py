@@ -9,7 +9,7 @@ is repeated; only an authorisation without an answer is not repeated blindly but
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid5
@@ -36,6 +36,7 @@ from domain.payment.decide import (
     decide_refunded,
     decide_resolve,
     decide_unknown,
+    decide_unknown_still,
     decide_void,
     decide_voided,
 )
@@ -48,6 +49,9 @@ RECONCILE_AFTER_SECONDS = (1, 2, 4, 8, 15)
 
 VOID_AGAIN_AFTER_SECONDS = 300
 """Wait between attempts to void what a silent provider may have reserved; there is no last one."""
+
+Timers = Callable[[PaymentState, Sequence[Event]], Sequence[SetTimer]]
+"""Which timers go with a commit: given the state after its events, and these."""
 
 
 class UnknownProvider(DomainError):
@@ -74,9 +78,23 @@ class _Step:
         """The payment as it is now."""
         return (await self._deps.streams["payments"].load(PAYMENT, self._command.payment_id)).state
 
-    async def conclude(self, decide: Decide[PaymentState], *, ask_again: int | None = None) -> Answer:
-        """Commit the outcome, once; with ``ask_again`` the timer of that attempt, if the payment still needs it."""
+    async def conclude(self, decide: Decide[PaymentState], *, ask_again: Timers = lambda *_: ()) -> Answer:
+        """Commit the outcome, once, and the timer to ask again, if there is to be one."""
         return await self._commit(decide, None, ask_again)
+
+    def begin_to_ask(self, state: PaymentState, events: Sequence[Event]) -> Sequence[SetTimer]:
+        """The first question after an authorisation without an answer; if it was noted before, it is asked already."""
+        return [self._timer(state.attempt)] if events else ()
+
+    def go_on_asking(self, attempt: int) -> Timers:
+        """The question after the one that this command is, if there is still something to learn."""
+        return lambda state, _: () if _settled(state) else [self._timer(attempt)]
+
+    async def doubt_still(self, attempt: int) -> Answer:
+        """Commit that nothing was learnt, and the timer of ``attempt`` to ask again."""
+        return await self.conclude(
+            lambda state: decide_unknown_still(state, self._command, attempt), ask_again=self.go_on_asking(attempt)
+        )
 
     async def withdraw(self) -> Answer:
         """Commit that the provider has nothing reserved any more."""
@@ -98,17 +116,13 @@ class _Step:
         if found is not None and found.outcome != "declined":
             await self.provider(state).void(self.key("void"), found.reference)
 
-    async def _commit(self, decide: Decide[PaymentState], step: str | None, ask_again: int | None = None) -> Answer:
+    async def _commit(self, decide: Decide[PaymentState], step: str | None, timers: Timers = lambda *_: ()) -> Answer:
         def body(state: PaymentState) -> dict[str, Any]:
             return {
                 "payment_id": str(self._command.payment_id),
                 "status": state.status,
                 "version": state.version,
             }
-
-        def timers(state: PaymentState, events: Sequence[Event]) -> Sequence[SetTimer]:
-            del events
-            return [] if ask_again is None or _settled(state) else [self._timer(ask_again)]
 
         # The client's idempotency key is answered by the last commit of the command, not by one on the way.
         return await self._deps.streams["payments"].execute(
@@ -127,7 +141,8 @@ class _Step:
         due_at = self._deps.clock.now() + dt.timedelta(seconds=wait)
         payment_id = self._command.payment_id
         asking = CommandEnvelope(
-            command_id=uuid5(payment_id, f"reconcile:{attempt}"),
+            # Made of what is asked after: a payment may come into doubt again when an earlier doubt was settled.
+            command_id=uuid5(self._envelope.command_id, f"reconcile:{attempt}"),
             command=ReconcilePayment(payment_id=payment_id, booking_id=self._command.booking_id, attempt=attempt),
             metadata=caused_by(self._envelope.metadata, self._envelope.command_id, "timer", due_at),
         )
@@ -163,7 +178,7 @@ async def authorise_payment(deps: Dependencies, envelope: CommandEnvelope) -> An
         else:
             found = await provider.authorisation_of(step.key("authorise"))
     except ProviderTimeout:
-        return await step.conclude(lambda state: decide_unknown(state, command, 1), ask_again=1)
+        return await step.conclude(lambda state: decide_unknown(state, command), ask_again=step.begin_to_ask)
     return await _learn(step, command, found)
 
 
@@ -179,17 +194,20 @@ async def reconcile_payment(deps: Dependencies, envelope: CommandEnvelope) -> An
     try:
         provider = step.provider(state)
         found = await provider.authorisation_of(step.key("authorise"))
-        if state.voiding is not None:
+        if state.voiding is not None and (found is not None or last):
             await step.void_at_provider(state, found)
             return await step.conclude(lambda state: decide_voided(state, command))
+        if state.voiding is not None:  # the request may be on its way yet
+            return await step.doubt_still(following)
         if found is None and not last:
             found = await provider.authorise(step.key("authorise"), state.amount, state.token)
     except (ProviderTimeout, ProviderUnavailable):
         if last:
             return await step.conclude(
-                lambda state: decide_give_up(state, command, may_be_reserved=True), ask_again=following
+                lambda state: decide_give_up(state, command, may_be_reserved=True),
+                ask_again=step.go_on_asking(following),
             )
-        return await step.conclude(lambda state: decide_unknown(state, command, following), ask_again=following)
+        return await step.doubt_still(following)
     if found is None:
         return await step.conclude(lambda state: decide_give_up(state, command, may_be_reserved=False))
     return await _learn(step, command, found)

@@ -163,7 +163,8 @@ async def _request(request: ApiRequest, data: NewBooking, asked: Once) -> Answer
         raise InvalidCommand(
             f"the offer is for {offer.rooms} rooms", errors=(("rooms", f"must be at least {offer.rooms}, as offered"),)
         )
-    guest_id = uuid5(account_id, f"guest:{request.headers['Idempotency-Key']}")
+    # Made of the whole request: a key may be used again for another guest when the first request was refused.
+    guest_id = uuid5(asked.command_id, "guest")
     command = RequestBooking(
         booking_id=platform.new_id(),
         guest_id=guest_id,

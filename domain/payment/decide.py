@@ -84,8 +84,19 @@ def decide_outcome(
     return []
 
 
-def decide_unknown(state: PaymentState, command: PaymentCommand, attempt: int) -> list[Event]:
-    """The provider did not answer: ``attempt`` to ask again follows."""
+def decide_unknown(state: PaymentState, command: PaymentCommand) -> list[Event]:
+    """The provider was asked to authorise and did not answer; once, until something was learnt.
+
+    Also when the payment was voided while it was asked: it may see the request after it has said that there is none.
+    """
+    voided_unseen = state.status == "voided" and state.amount is not None and state.reference is None
+    if not (voided_unseen or (state.outcome_open and state.attempt == 0)):
+        return []
+    return [AuthorisationOutcomeUnknown(**_identity(command), attempt=state.attempt + 1)]
+
+
+def decide_unknown_still(state: PaymentState, command: PaymentCommand, attempt: int) -> list[Event]:
+    """It did not answer either when it was asked what had become of it: ``attempt`` to ask again follows."""
     if not state.outcome_open or attempt <= state.attempt:
         return []
     return [AuthorisationOutcomeUnknown(**_identity(command), attempt=attempt)]

@@ -102,6 +102,18 @@ async def test_a_refused_request_gives_its_key_back(guest: httpx.AsyncClient, ho
     ok(await book(guest, await offer_token(guest, hotel["hotel_id"]), key="k1"), 201)
 
 
+async def test_who_stays_is_who_was_named_when_it_was_not_refused(
+    guest: httpx.AsyncClient, hotel: dict[str, str]
+) -> None:
+    token = await offer_token(guest, hotel["hotel_id"])
+    typo = {"name": "Bob Typo", "email": "bob@typo.example"}
+    refused(await book(guest, token, key="k1", rooms=10, guest=typo), 400, "invalid-request")
+    right = {"name": "Alice Right", "email": "alice@right.example"}
+    booking = ok(await book(guest, token, key="k1", guest=right), 201)
+    assert booking["guest"]["name"] == "Alice Right"
+    assert booking["guest"]["email"] == "alice@right.example"
+
+
 async def test_a_request_in_flight_is_told_so(world: World, guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
     token = await offer_token(guest, hotel["hotel_id"])
     world.memory.bus_error = ServiceUnavailable("no answer")

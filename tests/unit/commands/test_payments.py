@@ -282,6 +282,23 @@ class TestNoAnswer:
         assert service.provider.reserved == {}
         assert service.streams.timers == {}
 
+    async def test_another_attempt_without_an_answer_leaves_the_questions_as_they_are(self, service: Service) -> None:
+        first = uuid4()
+        service.provider.fail("authorise")
+        with pytest.raises(ProviderUnavailable):
+            await service.send(AUTHORISE, first)
+        service.provider.time_out("authorise", after=True)
+        await service.send(AUTHORISE)
+        for _ in RECONCILE_AFTER_SECONDS:
+            service.provider.fail("authorisation_of")
+            await service.pass_time()
+        assert (await service.state()).voiding is not None
+        service.provider.time_out("authorisation_of")
+        await service.send(AUTHORISE, first)
+        assert await service.pass_time() == VOID_AGAIN_AFTER_SECONDS
+        assert service.story[-1] == "PaymentVoided"
+        assert service.provider.reserved == {}
+
     async def test_a_late_reconciliation_changes_nothing(self, service: Service) -> None:
         service.provider.time_out("authorise", after=True)
         await service.send(AUTHORISE)
@@ -353,6 +370,29 @@ class TestVoiding:
         await service.send(AUTHORISE)
         assert service.story[-1] == "PaymentVoided"
         assert service.provider.reserved == {}
+
+    async def test_before_the_provider_got_it_and_no_answer_came(self, service: Service) -> None:
+        service.provider.time_out("authorise", after=True)
+        service.provider.forget()
+        service.provider.meanwhile = lambda: service.send(VOID)
+        await service.send(AUTHORISE)
+        assert service.story[-2:] == ["PaymentVoided", "AuthorisationOutcomeUnknown"]
+        assert await service.pass_time() == RECONCILE_AFTER_SECONDS[0]
+        assert service.story[-1] == "AuthorisationOutcomeUnknown", "it may be on its way yet"
+        service.provider.remember()
+        await service.pass_time()
+        assert service.story[-1] == "PaymentVoided"
+        assert service.provider.reserved == {}
+        assert service.streams.timers == {}
+
+    async def test_what_the_provider_never_gets_is_not_asked_after_for_ever(self, service: Service) -> None:
+        service.provider.time_out("authorise", after=True)
+        service.provider.forget()
+        service.provider.meanwhile = lambda: service.send(VOID)
+        await service.send(AUTHORISE)
+        assert [await service.pass_time() for _ in RECONCILE_AFTER_SECONDS] == list(RECONCILE_AFTER_SECONDS)
+        assert service.story[-1] == "PaymentVoided"
+        assert service.streams.timers == {}
 
     async def test_before_the_provider_got_it_and_the_process_died_after(self, service: Service) -> None:
         """The void finds nothing; the authorisation lands afterwards, and its command comes again."""

@@ -26,6 +26,7 @@ from domain.payment.decide import (
     decide_refunded,
     decide_resolve,
     decide_unknown,
+    decide_unknown_still,
     decide_void,
     decide_voided,
 )
@@ -81,6 +82,14 @@ def told(outcome: Any, **more: Any) -> Any:
 
 RECONCILE = ReconcilePayment(**IDS, attempt=1)
 RESOLVE = ResolvePaymentAction(**IDS, approve=True)
+
+
+def unknown(state: PaymentState) -> list[Event]:
+    return decide_unknown(state, RECONCILE)
+
+
+def still_unknown(attempt: int) -> Any:
+    return lambda state: decide_unknown_still(state, RECONCILE, attempt)
 
 
 def capturing(amount: Money | None = None) -> Any:
@@ -169,15 +178,24 @@ class TestTheOutcome:
         given(PAYMENT, *history).when(told(outcome)).then_nothing()
 
     def test_without_an_answer_it_is_unknown_and_each_attempt_is_counted_once(self) -> None:
-        given(PAYMENT, REQUESTED).when(lambda state: decide_unknown(state, RECONCILE, 1)).then(UNKNOWN)
-        given(PAYMENT, REQUESTED, UNKNOWN).when(lambda state: decide_unknown(state, RECONCILE, 1)).then_nothing()
-        given(PAYMENT, REQUESTED, UNKNOWN).when(lambda state: decide_unknown(state, RECONCILE, 2)).then(
+        given(PAYMENT, REQUESTED).when(unknown).then(UNKNOWN)
+        given(PAYMENT, REQUESTED, UNKNOWN).when(unknown).then_nothing()
+        given(PAYMENT, REQUESTED, UNKNOWN).when(still_unknown(1)).then_nothing()
+        given(PAYMENT, REQUESTED, UNKNOWN).when(still_unknown(2)).then(UNKNOWN.model_copy(update={"attempt": 2}))
+
+    def test_what_was_voided_before_the_provider_saw_it_may_be_reserved_yet(self) -> None:
+        voided = given(PAYMENT, REQUESTED, VOIDING, VOIDED)
+        voided.when(unknown).then(UNKNOWN)
+        voided.when(still_unknown(1)).then_nothing()
+        given(PAYMENT, REQUESTED, UNKNOWN, VOIDING, VOIDED).when(unknown).then(
             UNKNOWN.model_copy(update={"attempt": 2})
         )
+        given(PAYMENT, REQUESTED, AUTHORISED, VOIDING, VOIDED).when(unknown).then_nothing()
 
     @pytest.mark.parametrize("history", [[REQUESTED, AUTHORISED], [REQUESTED, DECLINED], [VOIDED]])
     def test_what_is_known_does_not_become_unknown(self, history: list[Event]) -> None:
-        given(PAYMENT, *history).when(lambda state: decide_unknown(state, RECONCILE, 1)).then_nothing()
+        given(PAYMENT, *history).when(unknown).then_nothing()
+        given(PAYMENT, *history).when(still_unknown(1)).then_nothing()
 
     def test_a_silent_provider_is_given_up_and_what_it_may_have_reserved_is_voided(self) -> None:
         history = given(PAYMENT, REQUESTED, UNKNOWN)
