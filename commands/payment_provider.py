@@ -16,6 +16,10 @@ class ProviderUnavailable(Exception):
     """The provider refused for lack of service: the call took no effect."""
 
 
+class CaptureRefused(Exception):
+    """Nothing was captured nor can be: what was reserved has lapsed, or was revoked. To repeat the call cannot help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Authorisation:
     """``reference`` is the provider's own name for it."""
@@ -42,7 +46,7 @@ class PaymentProvider(Protocol):
         ...
 
     async def capture(self, key: str, reference: str, amount: Money) -> None:
-        """Take ``amount`` of what is reserved."""
+        """Take ``amount`` of what is reserved. Raises CaptureRefused if the provider will not give it any more."""
         ...
 
     async def void(self, key: str, reference: str) -> None:

@@ -15,7 +15,13 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from commands.handling import Dependencies, Handlers, expect
-from commands.payment_provider import Authorisation, PaymentProvider, ProviderTimeout, ProviderUnavailable
+from commands.payment_provider import (
+    Authorisation,
+    CaptureRefused,
+    PaymentProvider,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from commands.ports import Answer, CommandEnvelope, Decide, SetTimer, caused_by
 from domain.payment.commands import (
     AuthorisePayment,
@@ -29,6 +35,7 @@ from domain.payment.commands import (
 from domain.payment.decide import (
     decide_authorise,
     decide_capture,
+    decide_capture_refused,
     decide_captured,
     decide_give_up,
     decide_outcome,
@@ -239,12 +246,21 @@ async def resolve_payment_action(deps: Dependencies, envelope: CommandEnvelope) 
 
 
 async def capture_payment(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
-    """Take the amount. Answers {payment_id, status, version}. Raises ProviderUnavailable or ProviderTimeout: repeat."""
+    """Take the amount. Answers {payment_id, status, version}: ``voided`` if the provider will not give it any more.
+
+    Raises ProviderUnavailable or ProviderTimeout: repeat.
+    """
     command = expect(CapturePayment, envelope)
     step = _Step(deps, envelope, command)
     state = await step.intend(lambda state: decide_capture(state, command))
     if state.status == "authorised" and state.capturing is not None and state.reference is not None:
-        await step.provider(state).capture(step.key("capture"), state.reference, state.capturing)
+        provider = step.provider(state)
+        try:
+            await provider.capture(step.key("capture"), state.reference, state.capturing)
+        except CaptureRefused as error:
+            await provider.void(step.key("void"), state.reference)
+            reason = f"the provider refused the capture: {error}"
+            return await step.conclude(lambda state: decide_capture_refused(state, command, reason))
     return await step.conclude(lambda state: decide_captured(state, command))
 
 

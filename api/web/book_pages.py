@@ -24,6 +24,10 @@ PAYMENTS = {
     "tok_requires_action": ("Card with 3-D Secure", "Your bank asks you to approve the payment first."),
     "tok_declined": ("Card that is declined", "The bank says no: nothing is charged and nothing is booked."),
     "tok_capture_fails_once": ("Card that fails once", "The charge fails at first and is tried again for you."),
+    "tok_capture_refused": (
+        "Card that lapses",
+        "The bank takes its word back: nothing is charged and nothing is booked.",
+    ),
     "tok_authorize_unknown": ("Card whose answer gets lost", "We find out what happened, and never charge twice."),
     "tok_timeout": ("Provider that does not answer", "After a while the booking is given up; nothing is charged."),
 }

@@ -141,6 +141,13 @@ def decide_captured(state: PaymentState, command: CapturePayment) -> list[Event]
     return [PaymentCaptured(**_identity(command), amount=state.capturing)]
 
 
+def decide_capture_refused(state: PaymentState, command: CapturePayment, reason: str) -> list[Event]:
+    """The provider will not give any more what was reserved: nothing was captured, and nothing will be."""
+    if state.status != "authorised" or state.capturing is None:
+        return []
+    return [PaymentVoided(**_identity(command), reason=reason)]
+
+
 def decide_void(state: PaymentState, command: VoidPayment) -> list[Event]:
     """Intent to void; at once void where nothing can be reserved. Raises IllegalTransition from the capture on."""
     if state.capturing is not None:

@@ -8,6 +8,7 @@
 | ``tok_timeout`` | no answer to the authorisation, nor to the questions about it; nothing is reserved |
 | ``tok_authorize_unknown`` | the first call reserves but is not answered; asked about it, the provider tells |
 | ``tok_capture_fails_once`` | the first capture is refused for lack of service, its repetition works |
+| ``tok_capture_refused`` | authorised; when it is to be captured, what was reserved has lapsed |
 
 What it was told is kept in tables of its own, because a provider does not forget when its clients restart. Each call is
 one short statement: whoever kept a transaction open here would hold back the readers of the event log beside it.
@@ -23,7 +24,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import asyncpg
 
-from commands.payment_provider import Authorisation, ProviderTimeout, ProviderUnavailable
+from commands.payment_provider import Authorisation, CaptureRefused, ProviderTimeout, ProviderUnavailable
 from domain.shared.money import Money
 from infra.eventstore.changing import change_alone
 from infra.eventstore.sql import in_schema, schema_of
@@ -60,12 +61,14 @@ CREATE TABLE IF NOT EXISTS @sandbox_refunds (
 """
 _UNKNOWN_AT_FIRST = "tok_authorize_unknown"
 _CAPTURE_FAILS_ONCE = "tok_capture_fails_once"
+_CAPTURE_REFUSED = "tok_capture_refused"
 _STATUS_OF_TOKEN = {
     "tok_ok": "authorised",
     "tok_requires_action": "requires_action",
     "tok_timeout": "silent",
     _UNKNOWN_AT_FIRST: "authorised",
     _CAPTURE_FAILS_ONCE: "authorised",
+    _CAPTURE_REFUSED: "authorised",
 }
 _OUTCOME: dict[str, Literal["authorised", "declined", "requires_action"]] = {
     "authorised": "authorised",
@@ -90,9 +93,13 @@ _CAPTURE = """
 UPDATE @sandbox_authorisations SET
     capture_calls = capture_calls + 1,
     (status, captured_minor) = (
-        SELECT CASE WHEN takes THEN 'captured' ELSE status END, CASE WHEN takes THEN $2::bigint ELSE captured_minor END
-        FROM (SELECT status = 'authorised' AND $2::bigint <= amount_minor AND currency = $3
-            AND NOT (token = 'tok_capture_fails_once' AND capture_calls = 0)) AS can (takes))
+        SELECT
+            CASE WHEN lapsed THEN 'voided' WHEN takes THEN 'captured' ELSE status END,
+            CASE WHEN takes AND NOT lapsed THEN $2::bigint ELSE captured_minor END
+        FROM (SELECT
+            status = 'authorised' AND token = 'tok_capture_refused',
+            status = 'authorised' AND $2::bigint <= amount_minor AND currency = $3
+                AND NOT (token = 'tok_capture_fails_once' AND capture_calls = 0)) AS can (lapsed, takes))
 WHERE reference = $1 RETURNING token, status, capture_calls, captured_minor, currency"""
 _VOID = """
 UPDATE @sandbox_authorisations SET status = 'voided'
@@ -167,7 +174,7 @@ class SandboxProvider:
     async def capture(self, key: str, reference: str, amount: Money) -> None:
         """See PaymentProvider. There is one capture per authorisation, so that ``key`` adds nothing to the reference.
 
-        Raises SandboxRefusal unless that much is reserved or captured.
+        Raises SandboxRefusal for more than is reserved, or for what was never reserved or captured otherwise.
         """
         row = await self._row(_CAPTURE, reference, amount.minor, amount.currency)
         if row is None:
@@ -176,6 +183,8 @@ class SandboxProvider:
             return
         if row["status"] == "authorised" and row["token"] == _CAPTURE_FAILS_ONCE and row["capture_calls"] == 1:
             raise ProviderUnavailable(f"the sandbox has no time for the capture {key}; repeat it")
+        if row["status"] == "voided":
+            raise CaptureRefused(f"{reference} is void: nothing is reserved any more")
         raise SandboxRefusal(f"{amount.amount} {amount.currency} cannot be captured of {reference}: {row['status']}")
 
     async def void(self, key: str, reference: str) -> None:

@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
-from commands.payment_provider import Authorisation, PaymentProvider, ProviderTimeout, ProviderUnavailable
+from commands.payment_provider import (
+    Authorisation,
+    CaptureRefused,
+    PaymentProvider,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from domain.shared.money import Money
 from infra.eventstore.pool import create_pool
 from infra.providers.sandbox import SILENCE_SECONDS, SILENT_QUESTIONS, SandboxProvider, SandboxRefusal
@@ -119,7 +125,7 @@ async def test_what_is_void_cannot_be_captured(provider: PaymentProvider) -> Non
     for _ in range(2):
         await provider.void("p:void", reference)
     assert await provider.authorisation_of("p:authorise") == Authorisation(reference, "declined")
-    with pytest.raises(SandboxRefusal, match="voided"):
+    with pytest.raises(CaptureRefused):
         await provider.capture("p:capture", reference, AMOUNT)
 
 
@@ -227,6 +233,16 @@ async def test_of_capture_and_void_at_the_same_time_one_wins(provider: PaymentPr
         found = await provider.authorisation_of(f"p{number}")
         assert found is not None
         assert found.outcome == ("authorised" if captured is None else "declined")
+
+
+async def test_a_capture_may_be_refused_for_good(provider: PaymentProvider) -> None:
+    reference = await authorised(provider, token="tok_capture_refused")
+    for _ in range(2):
+        with pytest.raises(CaptureRefused):
+            await provider.capture("p:capture", reference, AMOUNT)
+    assert await provider.authorisation_of("p:authorise") == Authorisation(reference, "declined")
+    with pytest.raises(SandboxRefusal):
+        await provider.refund("p:refund", reference, AMOUNT)
 
 
 async def test_a_restart_forgets_nothing(

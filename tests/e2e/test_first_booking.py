@@ -52,6 +52,7 @@ async def test_a_guest_finds_books_and_cancels(platform: RunningPlatform) -> Non
         ("tok_ok", "confirmed", None),
         ("tok_declined", "rejected", "payment_declined"),
         ("tok_capture_fails_once", "confirmed", None),
+        ("tok_capture_refused", "rejected", "payment_expired"),
         ("tok_authorize_unknown", "confirmed", None),
     ],
 )

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from commands.dispatch import Dispatcher
-from commands.payment_provider import ProviderTimeout, ProviderUnavailable
+from commands.payment_provider import CaptureRefused, ProviderTimeout, ProviderUnavailable
 from commands.payments import RECONCILE_AFTER_SECONDS, VOID_AGAIN_AFTER_SECONDS, UnknownProvider, reconciliation_timer
 from commands.ports import Answer, Idempotency
 from domain.payment.commands import (
@@ -106,6 +106,15 @@ class TestTheStraightWay:
     async def test_the_provider_may_say_otherwise(self, service: Service, outcome: str, status: str) -> None:
         service.provider.outcome = outcome
         assert (await service.send(AUTHORISE)).body["status"] == status
+
+    async def test_a_capture_that_is_refused_for_good_ends_the_payment(self, service: Service) -> None:
+        await service.send(AUTHORISE)
+        service.provider.fail("capture", CaptureRefused)
+        assert (await service.send(CAPTURE)).body["status"] == "voided"
+        assert service.story[-2:] == ["CaptureRequested", "PaymentVoided"]
+        assert service.provider.reserved == {}
+        assert (await service.send(CAPTURE)).body["status"] == "voided"
+        assert len(service.calls("capture")) == 1
 
     async def test_an_unknown_provider_declines(self, service: Service) -> None:
         answer = await service.send(AUTHORISE.model_copy(update={"provider": "barter"}))

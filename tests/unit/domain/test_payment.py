@@ -19,6 +19,7 @@ from domain.payment.decide import (
     AmountExceeded,
     decide_authorise,
     decide_capture,
+    decide_capture_refused,
     decide_captured,
     decide_give_up,
     decide_outcome,
@@ -98,6 +99,10 @@ def capturing(amount: Money | None = None) -> Any:
 
 def captured(state: PaymentState) -> list[Event]:
     return decide_captured(state, CapturePayment(**IDS, amount=eur(100)))
+
+
+def capture_refused(state: PaymentState) -> list[Event]:
+    return decide_capture_refused(state, CapturePayment(**IDS, amount=eur(100)), "lapsed")
 
 
 def voiding(state: PaymentState) -> list[Event]:
@@ -232,6 +237,14 @@ class TestCapturing:
         given(PAYMENT, REQUESTED, AUTHORISED, CAPTURING).when(captured).then(CAPTURED)
         given(PAYMENT, *TAKEN).when(captured).then_nothing()
         self.history.when(captured).then_nothing()
+
+    def test_what_the_provider_will_not_give_any_more_is_void_and_stays_so(self) -> None:
+        void = PaymentVoided(**IDS, reason="lapsed")
+        given(PAYMENT, REQUESTED, AUTHORISED, CAPTURING).when(capture_refused).then(void)
+        for past in ([REQUESTED, AUTHORISED], TAKEN, [REQUESTED, AUTHORISED, CAPTURING, void]):
+            given(PAYMENT, *past).when(capture_refused).then_nothing()
+        given(PAYMENT, REQUESTED, AUTHORISED, CAPTURING, void).when(captured).then_nothing()
+        given(PAYMENT, REQUESTED, AUTHORISED, CAPTURING, void).when(capturing()).then_nothing()
 
     def test_less_may_be_captured_but_not_more(self) -> None:
         self.history.when(capturing(eur(99))).then(CAPTURING.model_copy(update={"amount": eur(99)}))
