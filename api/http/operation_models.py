@@ -127,21 +127,9 @@ class SagaOrdered(View):
     action_id: UUID
 
 
-class SagaView(View):
+class SagaView(SagaItem):
     """One saga and everything that it has done; ``timeline`` is the story of its booking across all services."""
 
-    saga_id: UUID
-    saga: str
-    subject_id: UUID
-    step: str
-    status: str
-    deadline: str | None
-    started_at: str
-    updated_at: str
-    attempts: int
-    note: str
-    version: int
-    age_seconds: float
     steps: list[SagaStep]
     timeline: list[HistoryItem]
 
