@@ -69,10 +69,13 @@ class _Import:
         with progress_bar() as bar:
             task = bar.add_task("bookings", total=len(self._wanted), rate="")
             slots = asyncio.Semaphore(IN_FLIGHT)
-            async with asyncio.TaskGroup() as group:
-                while batch := list(islice(batches, BATCH)):
-                    await slots.acquire()
-                    group.create_task(self._send(client, batch, slots, (bar, task, started)))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    while batch := list(islice(batches, BATCH)):
+                        await slots.acquire()
+                        group.create_task(self._send(client, batch, slots, (bar, task, started)))
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from failures  # the first says what the others say
         self._seconds = time.monotonic() - started
 
     async def _send(

@@ -17,7 +17,10 @@ def moment(text: str) -> dt.datetime:
     """The moment that ``text`` means. Raises BadParameter."""
     ago = _AGO.fullmatch(text.strip())
     if ago:
-        return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        try:
+            return dt.datetime.now(dt.UTC) - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        except OverflowError as error:
+            raise typer.BadParameter(f"{text!r} is before any calendar. {FORMS}") from error
     try:
         said = dt.datetime.fromisoformat(text.strip())
     except ValueError as error:

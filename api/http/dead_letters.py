@@ -21,6 +21,7 @@ from api.http.dead_letter_views import (
     letter_view,
 )
 from api.http.masking import masked_message, masked_text
+from api.http.moments import in_utc
 from api.http.on_record import Order, Record, on_record
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
@@ -34,10 +35,11 @@ Json = Response[dict[str, Any]]
 Verb = Literal["retry", "discard"]
 WAIT_SECONDS = 20
 _LOOK_SECONDS = 0.2
+NO_NUL = r"^[^\x00]*$"
 _NAMED = 100
 """How many letters an answer names."""
 Mark = Annotated[str | None, Field(max_length=200)]
-MarkAsked = Annotated[str | None, QueryParameter(max_length=200)]
+MarkAsked = Annotated[str | None, QueryParameter(max_length=200, pattern=NO_NUL)]
 
 
 class Letters(Order):
@@ -62,7 +64,13 @@ class Letters(Order):
         if not marks and not self.all:
             raise InvalidCommand("name letters by ids, group, consumer, type, stream_id or time, or say all")
         return Selection(
-            self.ids, self.group, self.consumer, self.type, self.stream_id, self.older_than, self.newer_than
+            self.ids,
+            self.group,
+            self.consumer,
+            self.type,
+            self.stream_id,
+            in_utc(self.older_than),
+            in_utc(self.newer_than),
         )
 
     def marks(self) -> str:
@@ -80,14 +88,14 @@ async def list_dead_letters(
     request: ApiRequest,
     consumer: MarkAsked = None,
     group: MarkAsked = None,
-    kind: Annotated[str | None, QueryParameter(name="type", max_length=200)] = None,
+    kind: Annotated[str | None, QueryParameter(name="type", max_length=200, pattern=NO_NUL)] = None,
     stream_id: FromQuery[UUID | None] = None,
     older_than: FromQuery[dt.datetime | None] = None,
     newer_than: FromQuery[dt.datetime | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
 ) -> Json:
     """What could not be handled, in all contexts, without its content; ``type`` is one of errors or of messages."""
-    selection = Selection((), group, consumer, kind, stream_id, _aware(older_than), _aware(newer_than))
+    selection = Selection((), group, consumer, kind, stream_id, in_utc(older_than), in_utc(newer_than))
     letters = sorted(await _selected(request, selection, limit), key=lambda letter: letter.parked_at)
     items = [letter_view(letter, masked_text(request.principal, letter.error)) for letter in letters[:limit]]
     return Response({"items": items, "next_cursor": None})
@@ -151,11 +159,6 @@ async def discard_dead_letter(
 ) -> Json:
     """Give one letter up."""
     return await _act(request, "discard", Letters(ids=(letter_id,), why=data.why if data else ""), one=True)
-
-
-def _aware(moment: dt.datetime | None) -> dt.datetime | None:
-    """A time without zone is meant in UTC."""
-    return moment.replace(tzinfo=dt.UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 async def _act(request: ApiRequest, verb: Verb, data: Letters, *, one: bool = False) -> Json:

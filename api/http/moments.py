@@ -41,6 +41,16 @@ def moment_of(text: str | None) -> dt.datetime | None:
     return moment
 
 
+def in_utc(moment: dt.datetime | None) -> dt.datetime | None:
+    """The same in UTC, which one without a time zone means. Raises InvalidCommand for what no calendar has in UTC."""
+    if moment is None or moment.tzinfo is None:
+        return None if moment is None else moment.replace(tzinfo=dt.UTC)
+    try:
+        return moment.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise InvalidCommand(f"{moment.isoformat()} is beyond the years 1 to 9999 in UTC") from error
+
+
 def not_yet(booking_id: UUID, moment: dt.datetime | None) -> NotFound:
     """The booking was made after ``moment``."""
     when = "" if moment is None else f" at {moment.isoformat()}"

@@ -14,6 +14,7 @@ from litestar import Response, Router, get
 from litestar.params import FromQuery, QueryParameter
 from pydantic import Field
 
+from api.http.moments import in_utc
 from api.http.requests import ApiRequest
 from api.http.schemas import Body
 from api.http.security import BEARER, STAFF, access
@@ -108,7 +109,7 @@ def _time_of(cursor: str | None) -> dt.datetime | None:
         moment = dt.datetime.fromisoformat(cursor)
     except ValueError as error:
         raise InvalidCommand("cursor: must be one that this list has given") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return in_utc(moment)
 
 
 actions_router = Router(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Annotated, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints, validate_email
+from pydantic_core import PydanticCustomError
 
 from domain.hotel.commands import CancellationPolicyName
 from domain.hotel.events import Board, CancellationTier, PaymentPolicy
@@ -38,10 +40,18 @@ class Registration(Body):
     locale: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,2}$")] | None = None
 
 
+def _as_registered(text: str) -> str:
+    """An address in the form in which registration keeps it (of domains in ``xn--``, say); other texts as they are."""
+    try:
+        return validate_email(text)[1]
+    except PydanticCustomError:
+        return text
+
+
 class Login(Body):
     """Credentials. Their form is not checked, so that every failure looks the same."""
 
-    email: Annotated[str, StringConstraints(max_length=254)]
+    email: Annotated[str, StringConstraints(max_length=254), AfterValidator(_as_registered)]
     password: Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -149,7 +159,7 @@ class NewRatePlan(Body):
     """Terms on which a room type can be booked."""
 
     name: Line
-    room_type_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$")]
+    room_type_id: UUID
     board: Board = "room_only"
     cancellation_policy: CancellationPolicyName | Annotated[tuple[Tier, ...], Field(max_length=10)] = "flexible"
     payment_policy: PaymentPolicy = "prepaid"

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
@@ -64,12 +64,19 @@ def read_rows(path: Path) -> Iterator[ImportedBooking | BrokenRow]:
         missing = {"hotel", "is_canceled", "lead_time", "adr", "reserved_room_type"} - set(reader.fieldnames or ())
         if missing:
             raise NotTheDataset(f"{path}: no column {', '.join(sorted(missing))}")
-        for row in reader:
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield BrokenRow(reader.reader.line_num, f"unreadable: {error}")
+                continue
             try:
                 yield _booking(reader.line_num, row)
             except _BrokenError as broken:
                 yield BrokenRow(reader.line_num, str(broken))
-            except (KeyError, ValueError, TypeError, InvalidOperation) as error:
+            except (KeyError, ValueError, TypeError, ArithmeticError) as error:
                 yield BrokenRow(reader.line_num, f"unreadable: {error}")
 
 

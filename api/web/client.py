@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import httpx
@@ -15,6 +16,7 @@ _TYPE_PREFIX = "urn:nightledger:problem:"
 _SAME_TOKENS_SECONDS = 30.0
 _CITIES_SECONDS = 60.0
 _UNAUTHENTICATED = 401
+_INVALID_GRANT = 400
 
 Answer = dict[str, Any]
 _Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -73,10 +75,10 @@ class Api:
         return await self._call("DELETE", path, token, json=content)
 
     async def refreshed(self, refresh_token: str) -> Answer | None:
-        """The next tokens of a session; None if it has ended."""
+        """The next tokens of a session; None if it has ended. Raises ApiProblem if only they cannot be had now."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         answer = await self._send("POST", "/v1/auth/token", data=form)
-        return None if answer.is_client_error else _content(answer)
+        return None if answer.status_code == _INVALID_GRANT else _content(answer)
 
     async def _call(self, method: str, path: str, token: str | None, **options: Any) -> Answer:
         headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {token}".encode()} if token else {})
@@ -104,8 +106,14 @@ class Backstage:
         if task is None:
             task = asyncio.create_task(api.refreshed(refresh_token))
             self._refreshing[refresh_token] = task
-            asyncio.get_running_loop().call_later(_SAME_TOKENS_SECONDS, self._refreshing.pop, refresh_token, None)
+            task.add_done_callback(partial(self._refreshed, refresh_token))
         return await asyncio.shield(task)
+
+    def _refreshed(self, refresh_token: str, task: asyncio.Task[Answer | None]) -> None:
+        """Keep the new tokens for a while; a failure may have passed when the next one asks."""
+        failed = task.cancelled() or task.exception() is not None
+        keep = 0.0 if failed else _SAME_TOKENS_SECONDS
+        asyncio.get_running_loop().call_later(keep, self._refreshing.pop, refresh_token, None)
 
     async def cities(self, api: Api) -> dict[str, int]:
         """Cities and how many hotels each has; may be a minute old."""

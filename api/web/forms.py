@@ -6,6 +6,8 @@ import hmac
 
 from api.web.visitors import PageRequest
 
+_FORM_TYPE = "application/x-www-form-urlencoded"
+
 TOKEN_FIELD = "form_token"  # noqa: S105 - the name of a field, no secret
 
 
@@ -14,9 +16,14 @@ class FormRefused(Exception):
 
 
 async def submitted(request: PageRequest) -> dict[str, str]:
-    """The texts of the form, stripped. Raises FormRefused."""
+    """The texts of the form, stripped, except for passwords. Raises FormRefused, also for what no browser sends."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != _FORM_TYPE or not (await request.body()).isascii():
+        raise FormRefused
     form = await request.form()
-    fields = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
+    fields = {
+        name: value if name == "password" else value.strip() for name, value in form.items() if isinstance(value, str)
+    }
     token = fields.pop(TOKEN_FIELD, "")
     if not hmac.compare_digest(token.encode(), request.visitor.form_token.encode()):
         raise FormRefused

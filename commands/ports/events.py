@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -11,6 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.shared.errors import InvalidCommand
 from domain.shared.messages import Event
+
+_POSITION = re.compile(r"\d{1,18}\.\d{1,18}", re.ASCII)
+"""What PostgreSQL can count."""
 
 
 class Position(NamedTuple):
@@ -25,9 +29,9 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read what ``str()`` wrote; raises InvalidCommand on anything else."""
+        if not _POSITION.fullmatch(text):
+            raise InvalidCommand(f"{text[:100]!r} is not a position")
         left, _, right = text.partition(".")
-        if not (left.isdecimal() and right.isdecimal()):
-            raise InvalidCommand(f"{text!r} is not a position")
         return cls(int(left), int(right))
 
 

@@ -73,6 +73,12 @@ class LocalAccess:
                 await asyncio.sleep(RENEW_SECONDS)
                 tokens = await _renewed(platform, tokens)
         finally:
+            self._forget_ours()
+
+    def _forget_ours(self) -> None:
+        """Take the file away, unless it is another server's by now."""
+        server = self.read()
+        if server is not None and server.pid == os.getpid():
             self._file.unlink(missing_ok=True)
 
     def _write(self, server: RunningServer) -> None:

@@ -219,7 +219,9 @@ class ElasticsearchHotels:
         """See SearchStore."""
         hotels.check(query)
         scope = hotels.scope_of(name, query)
-        after = {} if query.cursor is None else {"search_after": unseal(scope, query.cursor)}
+        after = {}
+        if query.cursor is not None:
+            after["search_after"] = unseal(scope, query.cursor, hotels.place_of(query, str))
         with _answering():
             try:
                 answer = await self._client.search(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain.shared.errors import InvalidCommand
+from infra.stores.cursors import NUMBER, Kind
 from projections.ports import Document, HotelQuery
 
 WEIGHTS = {"name": (8.0, 6.0), "city": (5.0, 4.0), "description": (2.0, 1.0)}
@@ -120,6 +121,12 @@ def scope_of(name: str, query: HotelQuery) -> str:
     """What a cursor belongs to: the order of the list. Filters may change under it."""
     by = {"relevance": query.text, "distance": (query.latitude, query.longitude)}.get(query.sort)
     return f"hotels {name} {query.sort} {by}"
+
+
+def place_of(query: HotelQuery, tie: Kind) -> tuple[Kind, ...]:
+    """Of what kinds the values are that say where in the list a hotel is; ``tie`` tells equal ones apart."""
+    by: dict[str, tuple[Kind, ...]] = {"relevance": (NUMBER, NUMBER), "name": (str,)}
+    return (*by.get(query.sort, (NUMBER,)), tie)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout
 
-from infra.stores.cursors import Scalar, seal, unseal
+from infra.stores.cursors import ANYTHING, Scalar, seal, unseal
 from projections.ports import BuildMissing, Document, FoldedDocument, Page, StoreUnavailable, Where
 
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class MongoDocuments:
         field, direction = f"body.{order_by}", -1 if descending else 1
         tests = _tests(where)
         if cursor is not None:
-            tests.append(_beyond(field, unseal(scope, cursor), descending=descending))
+            tests.append(_beyond(field, unseal(scope, cursor, (ANYTHING, str)), descending=descending))
 
         def page(collection: Any) -> Awaitable[list[Document]]:
             found = collection.find({"$and": tests}, {"body": 1}).sort([(field, direction), ("_id", direction)])

@@ -17,7 +17,7 @@ import orjson
 from commands.turns import in_turns
 from infra.eventstore.changing import change_alone
 from infra.eventstore.errors import SERVER_AWAY
-from infra.stores.cursors import seal, unseal
+from infra.stores.cursors import ANYTHING, seal, unseal
 from projections.ports import BuildMissing, Document, FoldedDocument, Page, StoreUnavailable, Where
 
 T = TypeVar("T")
@@ -162,7 +162,7 @@ class PostgresDocuments:
         tests, values = _tests(where)
         order = _field(order_by)
         if cursor is not None:
-            value, key = unseal(scope, cursor)
+            value, key = unseal(scope, cursor, (ANYTHING, str))
             values += [_json(value), key]
             sign = "<" if descending else ">"
             tests.append(f"({order}, key) {sign} (${len(values) - 1}::text::jsonb, ${len(values)}::text)")

@@ -168,7 +168,7 @@ class TantivyHotels:
 
     def _search(self, name: str, query: HotelQuery) -> HotelHits:
         scope = hotels.scope_of(name, query)
-        after = None if query.cursor is None else unseal(scope, query.cursor)
+        after = None if query.cursor is None else unseal(scope, query.cursor, hotels.place_of(query, int))
         answer = self._read(name, lambda index: index.search(query, after))
         if answer is None:
             return HotelHits([], 0, {facet: {} for facet in hotels.FACET_VALUES}, None)

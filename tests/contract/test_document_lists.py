@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from itertools import chain
+from typing import Any
 
 import pytest
 
 from domain.shared.errors import InvalidCommand
+from infra.stores.cursors import seal
 from projections.ports import Document, Where
 from tests.contract.document_store import INDEXES, Place, document, document_place, everything, filled
 
@@ -116,6 +118,10 @@ async def test_a_cursor_survives_a_replay(place: Place) -> None:
     await place.store.drop("pages_2")
 
 
+_FORGED: tuple[list[Any], ...] = ([], [1], ["1", 1], ["1", "a", "b"], ["1", "a\0"], [["1"], "a"])
+"""Values that no list gives out, but that anybody can seal."""
+
+
 async def test_a_foreign_cursor_is_refused(place: Place) -> None:
     await filled(place, {key: {"key": key, "created": "1"} for key in "abc"})
     page = await place.store.find(place.name, (), order_by="created", descending=False, limit=1, cursor=None)
@@ -129,6 +135,7 @@ async def test_a_foreign_cursor_is_refused(place: Place) -> None:
         ("created", False, ""),
         ("created", False, "nonsense"),
         ("created", False, "ünïcode \0 \ud800"),
+        *(("created", False, seal(f"documents {place.name} created False", forged)) for forged in _FORGED),
     ):
         with pytest.raises(InvalidCommand) as refusal:
             await place.store.find(place.name, (), order_by=order_by, descending=descending, limit=1, cursor=cursor)

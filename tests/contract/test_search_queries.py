@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from domain.shared.errors import InvalidCommand
+from infra.stores.cursors import seal
+from infra.stores.hotels import scope_of
 from projections.ports import HotelQuery, Sort
 from tests.contract.search_store import Place, document, filled, found, hotel, paged, search_place, with_town
 
@@ -229,6 +231,9 @@ async def test_a_foreign_cursor_is_refused(place: Place) -> None:
     own = (await place.store.search(place.name, HotelQuery(sort="price", limit=1))).next_cursor
     assert own is not None
     foreign: list[tuple[Sort, str]] = [("name", own), ("price", own[:-4]), ("price", own[:-4] + "AAAA"), ("price", "")]
+    scope = scope_of(place.name, HotelQuery(sort="price", limit=1))
+    forgeries: list[list[Any]] = [[], [1.0], ["1", "k"], [1.0, None], [1.0, [1]]]
+    foreign += [("price", seal(scope, forged)) for forged in forgeries]
     for sort, cursor in foreign:
         with pytest.raises(InvalidCommand) as refusal:
             await place.store.search(place.name, HotelQuery(sort=sort, limit=1, cursor=cursor))

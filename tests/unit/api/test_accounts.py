@@ -76,6 +76,12 @@ async def test_an_address_is_taken_once(world: World) -> None:
     refused(again, 409, "email-taken")
 
 
+@pytest.mark.parametrize("email", ["ada@xn--mnchen-3ya.de", "Ada@M\u00dcNCHEN.de", "a\u0308da@example.com"])
+async def test_who_registers_with_an_address_logs_in_with_it(world: World, email: str) -> None:
+    ok(await world.anonymous.post("/v1/auth/register", json=EVE | {"email": email}), 201)
+    ok(await world.anonymous.post("/v1/auth/login", json=LOGIN | {"email": email}))
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

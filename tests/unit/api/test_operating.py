@@ -89,6 +89,25 @@ async def test_letters_are_found_by_marks(
     assert [item["letter_id"] for item in items] == [str(letters[each].letter_id) for each in found]
 
 
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("dead-letters", {"group": "\0"}),
+        ("dead-letters", {"type": "\0"}),
+        ("dead-letters", {"consumer": "\0"}),
+        ("dead-letters", {"older_than": "0001-01-01T00:00:00+14:00"}),
+        ("actions", {"cursor": "0001-01-01T00:00:00+14:00"}),
+        ("actions", {"cursor": "9999-12-31T23:59:59-14:00"}),
+        ("logs/bookings", {"after": "99999999999999999999.1"}),
+        ("logs/bookings", {"after": f"{'9' * 5_000}.1"}),
+    ],
+)
+async def test_what_no_store_can_keep_is_refused(
+    operator: httpx.AsyncClient, path: str, parameters: dict[str, str]
+) -> None:
+    refused(await operator.get(f"/v1/ops/{path}", params=parameters), 400, "invalid-request")
+
+
 async def test_what_a_message_says_is_for_admins(world: World, operator: httpx.AsyncClient) -> None:
     quoted = "ValidationError: stars [type=int, input_value='Ada', input_type=str]"
     one = letter(error=quoted, traceback=f"{TRACEBACK}{quoted}")

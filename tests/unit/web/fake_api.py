@@ -195,6 +195,8 @@ async def login(request: Asked) -> Json:
 
 @post("/v1/auth/token", status_code=200)
 async def token(request: Asked) -> Json:
+    if (refusal := fake(request).refusal(request)) is not None:
+        return refusal
     fake(request).refreshed += 1
     form = await request.form()
     if fake(request).refreshed > 1 or form["refresh_token"] != REFRESH:

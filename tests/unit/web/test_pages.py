@@ -191,6 +191,41 @@ async def test_tabs_that_open_together_use_a_refresh_token_once(anonymous: httpx
     assert all("the-next" in " ".join(answer.headers.get_list("set-cookie")) for answer in answers)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_session_outlives_a_moment_in_which_it_cannot_be_renewed(
+    anonymous: httpx.AsyncClient, api: FakeApi, status: int
+) -> None:
+    cookies = {"Cookie": f"nightledger_refresh={REFRESH}"}
+    api.refusals["POST /v1/auth/token"] = problem(status, "later")
+    answer = await anonymous.get("/bookings", headers=cookies)
+    assert answer.status_code == status
+    assert not any("nightledger_refresh=" in each for each in answer.headers.get_list("set-cookie"))
+    del api.refusals["POST /v1/auth/token"]
+    assert (await anonymous.get("/bookings", headers=cookies)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--\r\n',
+        ),
+        ("application/x-www-form-urlencoded", b"form_token=\xff"),
+        ("application/json", b"{}"),
+    ],
+)
+async def test_what_no_browser_sends_is_refused(anonymous: httpx.AsyncClient, kind: str, body: bytes) -> None:
+    await anonymous.get("/login")
+    assert (await anonymous.post("/login", content=body, headers={"Content-Type": kind})).status_code == 403
+
+
+async def test_a_password_is_taken_as_it_is(anonymous: httpx.AsyncClient, api: FakeApi) -> None:
+    await sent(anonymous, "/login", {"email": " ada@example.com ", "password": " with blanks "})
+    [(_, told, _)] = [each for each in api.told if each[0] == "auth/login"]
+    assert told == {"email": "ada@example.com", "password": " with blanks "}
+
+
 async def test_booking_sends_the_offer_with_its_key(guest: httpx.AsyncClient, api: FakeApi) -> None:
     text = await shown(guest, BOOK)
     assert "Book and pay €70.35" in text, "the deposit, by the rule of the domain"
