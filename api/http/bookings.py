@@ -23,7 +23,7 @@ from api.http.quoting import Offered
 from api.http.requests import ApiRequest
 from api.http.schemas import Cancellation, NewBooking
 from api.http.security import BEARER, access, is_staff
-from api.http.sending import etag, not_modified, preferred_wait, send
+from api.http.sending import etag, expected_version, not_modified, preferred_wait, send
 from api.http.views import spec, utc
 from commands.accounts import Person, Remark
 from commands.ports import Answer, RecordedEvent
@@ -138,7 +138,11 @@ async def cancel_booking(
     if not own and not is_staff(request.principal):
         raise Forbidden("a booking is cancelled by its guest or an operator")
     asked = await once(request)
-    command = RequestCancellation(booking_id=booking_id, asked_by=request.principal.account_id if own else None)
+    command = RequestCancellation(
+        booking_id=booking_id,
+        asked_by=request.principal.account_id if own else None,
+        expected_version=expected_version(request),
+    )
 
     async def cancel() -> Answer:
         if data and data.reason.strip() and state.details is not None:

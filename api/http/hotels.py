@@ -152,6 +152,7 @@ async def set_prices(
         weekdays=data.weekdays,
         per_extra_adult=None if data.per_extra_adult is None else _amount(data.per_extra_adult),
         per_child=None if data.per_child is None else _amount(data.per_child),
+        expected_version=expected_version(request),
     )
     return _changed(await send(request, command))
 
@@ -172,6 +173,7 @@ async def set_allotment(
         first_night=data.first,
         last_night=data.last,
         rooms=data.rooms,
+        expected_version=expected_version(request),
     )
     return _changed(await send(request, command))
 
@@ -192,6 +194,7 @@ async def set_restrictions(
         first_night=data.first,
         last_night=data.last,
         restrictions=Restrictions(**data.model_dump(exclude={"first", "last"}, by_alias=False)),
+        expected_version=expected_version(request),
     )
     return _changed(await send(request, command))
 

@@ -66,6 +66,7 @@ class RequestCancellation(BookingCommand, name="bookings.RequestCancellation"):
 
     reason: str = ""
     asked_by: UUID | None = None
+    expected_version: int | None = None
 
 
 class CompleteCancellation(BookingCommand, name="bookings.CompleteCancellation"):

@@ -32,7 +32,7 @@ from domain.hotel.cancellation import percent_charged, policy
 from domain.hotel.events import PaymentPolicy
 from domain.hotel.places import CURRENCIES
 from domain.hotel.pricing import total_of
-from domain.shared.errors import AlreadyExists, DomainError, IllegalTransition, NotFound
+from domain.shared.errors import AlreadyExists, DomainError, IllegalTransition, NotFound, require_version
 from domain.shared.messages import Event
 from domain.shared.money import Money
 from domain.shared.validation import Problems
@@ -120,11 +120,12 @@ def decide_request_cancellation(state: BookingState, command: RequestCancellatio
     """Begin to cancel a confirmed booking before its check-in, at the price of its policy at ``now``.
 
     What is kept is never more than what was captured. Raises NotFound (also for somebody else's booking),
-    AlreadyCancelled, IllegalTransition, InvalidCommand.
+    VersionMismatch, AlreadyCancelled, IllegalTransition, InvalidCommand.
     """
     details = _requested(state, command)
     if command.asked_by not in {None, details.account_id}:
         raise _unknown(command)
+    require_version(f"booking {command.booking_id}", state.version, command.expected_version)
     problems = Problems()
     problems.text("reason", command.reason, 500, shortest=0, lines=True)
     problems.refuse()

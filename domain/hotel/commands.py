@@ -100,3 +100,4 @@ class SetPrices(HotelCommand, name="hotels.SetPrices"):
     weekdays: frozenset[int] | None = None
     per_extra_adult: Amount | None = None
     per_child: Amount | None = None
+    expected_version: int | None = None

@@ -26,11 +26,11 @@ from domain.hotel.state import Details, HotelState, RatePlan
 from domain.hotel.validation import check_details, check_rate_plan, check_room_type, price
 from domain.shared.errors import (
     AlreadyExists,
-    DomainError,
     Forbidden,
     IllegalTransition,
     InvalidCommand,
     NotFound,
+    require_version,
 )
 from domain.shared.messages import Event
 from domain.shared.nights import nights_between
@@ -38,13 +38,6 @@ from domain.shared.nights import nights_between
 MAX_ROOM_TYPES = 200
 MAX_RATE_PLANS = 500
 _WEEKDAYS = frozenset(range(1, 8))
-
-
-class VersionMismatch(DomainError):
-    """The hotel has changed since the asker last saw it: look again, then decide again."""
-
-    problem = "version-mismatch"
-    status = 412
 
 
 def decide_open(state: HotelState, command: OpenHotel) -> list[Event]:
@@ -77,8 +70,7 @@ def decide_change_details(state: HotelState, command: ChangeHotelDetails) -> lis
     prices in the old one.
     """
     before = _opened(state, command)
-    if command.expected_version not in {None, state.version}:
-        raise VersionMismatch(f"hotel {command.hotel_id} is at version {state.version}, not {command.expected_version}")
+    require_version(f"hotel {command.hotel_id}", state.version, command.expected_version)
     given = {
         name: value
         for name in Details.model_fields
@@ -143,9 +135,10 @@ def decide_add_rate_plan(state: HotelState, command: AddRatePlan) -> list[Event]
 def decide_set_prices(state: HotelState, command: SetPrices) -> list[Event]:
     """Price nights of a rate plan. A supplement that is not given stays as it was (0 at first).
 
-    Raises NotFound, Forbidden, InvalidCommand.
+    Raises NotFound, Forbidden, VersionMismatch, InvalidCommand.
     """
     hotel = _opened(state, command)
+    require_version(f"hotel {command.hotel_id}", state.version, command.expected_version)
     plan = state.rate_plans.get(command.rate_plan_id)
     if plan is None:
         raise NotFound(f"the hotel has no rate plan {command.rate_plan_id}")

@@ -34,6 +34,7 @@ class SetAllotment(InventoryCommand, name="inventory.SetAllotment"):
     last_night: dt.date
     rooms: int
     asked_by: UUID | None = None
+    expected_version: int | None = None
 
 
 class SetRestrictions(InventoryCommand, name="inventory.SetRestrictions"):
@@ -43,6 +44,7 @@ class SetRestrictions(InventoryCommand, name="inventory.SetRestrictions"):
     last_night: dt.date
     restrictions: Restrictions
     asked_by: UUID | None = None
+    expected_version: int | None = None
 
 
 class HoldRooms(InventoryCommand, name="inventory.HoldRooms"):

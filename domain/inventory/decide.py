@@ -36,7 +36,7 @@ from domain.inventory.events import (
     RoomTypeOpened,
 )
 from domain.inventory.state import Hold, HoldEnd, InventoryState
-from domain.shared.errors import AlreadyExists, DomainError, Forbidden, InvalidCommand, NotFound
+from domain.shared.errors import AlreadyExists, DomainError, Forbidden, InvalidCommand, NotFound, require_version
 from domain.shared.messages import Event
 from domain.shared.nights import nights_between
 from domain.shared.stay import MAX_NIGHTS, Stay
@@ -79,9 +79,10 @@ def decide_open(state: InventoryState, command: OpenRoomType) -> list[Event]:
 def decide_set_allotment(state: InventoryState, command: SetAllotment) -> list[Event]:
     """Offer another number of rooms; nothing happens if it is the same one.
 
-    Raises NotFound, Forbidden, InvalidCommand, AllotmentBelowSold.
+    Raises NotFound, Forbidden, VersionMismatch, InvalidCommand, AllotmentBelowSold.
     """
     _owned(state, command)
+    require_version(f"room type {command.room_type_id}", state.version, command.expected_version)
     _check_rooms(command.rooms)
     nights = nights_between(command.first_night, command.last_night)
     short = [night for night in nights if state.taken_on(night).rooms > command.rooms]
@@ -114,8 +115,9 @@ def decide_set_allotment(state: InventoryState, command: SetAllotment) -> list[E
 
 
 def decide_set_restrictions(state: InventoryState, command: SetRestrictions) -> list[Event]:
-    """Forbid or allow; what is held or sold stays so. Raises NotFound, Forbidden, InvalidCommand."""
+    """Forbid or allow; what is held or sold stays so. Raises NotFound, Forbidden, VersionMismatch, InvalidCommand."""
     _owned(state, command)
+    require_version(f"room type {command.room_type_id}", state.version, command.expected_version)
     rules = command.restrictions
     _check_restrictions(rules)
     nights = nights_between(command.first_night, command.last_night)

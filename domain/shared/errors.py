@@ -56,3 +56,16 @@ class AlreadyExists(DomainError):
     """What was to be created is there already."""
 
     problem = "already-exists"
+
+
+class VersionMismatch(DomainError):
+    """What is to be changed has changed since the asker last saw it: look again, then decide again."""
+
+    problem = "version-mismatch"
+    status = 412
+
+
+def require_version(thing: str, version: int, expected: int | None) -> None:
+    """Raise VersionMismatch unless ``thing`` is at the ``expected`` version (of its stream); None: any will do."""
+    if expected not in {None, version}:
+        raise VersionMismatch(f"{thing} is at version {version}, not {expected}: look at it again")

@@ -213,6 +213,13 @@ async def test_a_booking_is_cancelled_by_its_policy(
     assert ok(await (await world.as_("operator")).post(third["links"]["cancellation"]), 202)["status"] == "cancelled"
 
 
+async def test_a_booking_is_cancelled_only_as_it_was_seen(guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
+    answer = await book(guest, await offer_token(guest, hotel["hotel_id"]))
+    path, tag = ok(answer, 201)["links"]["cancellation"], answer.headers["etag"]
+    refused(await guest.post(path, headers={"If-Match": '"1"'}), 412, "version-mismatch")
+    ok(await guest.post(path, headers={"If-Match": tag}), 202)
+
+
 async def test_the_history_tells_what_when_who_and_why(guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
     booking = ok(await book(guest, await offer_token(guest, hotel["hotel_id"])), 201)
     answer = await guest.post(booking["links"]["cancellation"], json={"reason": "rain"})

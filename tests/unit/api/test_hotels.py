@@ -36,6 +36,27 @@ async def test_a_hotel_has_a_page(world: World, hotel: dict[str, str]) -> None:
     refused(await world.anonymous.get(f"/v1/hotels/{uuid4()}"), 404, "not-found")
 
 
+@pytest.mark.parametrize(
+    ("what", "change", "another"),
+    [
+        ("rate-plans/{rate_plan_id}/prices", {"amount": "70.00"}, {"amount": "71.00"}),
+        ("room-types/{room_type_id}/allotment", {"rooms": 3}, {"rooms": 4}),
+        ("room-types/{room_type_id}/restrictions", {"closed": True}, {"min_nights": 2}),
+    ],
+)
+async def test_nights_change_only_if_nobody_was_faster(
+    hotelier: httpx.AsyncClient, hotel: dict[str, str], what: str, change: dict[str, Any], another: dict[str, Any]
+) -> None:
+    path = f"/v1/hotels/{hotel['hotel_id']}/{what.format(**hotel)}"
+    nights = {"from": str(CHECK_IN), "to": str(CHECK_OUT)}
+    first = (await hotelier.put(path, json=nights | change)).headers["etag"]
+    tag = (await hotelier.put(path, json=nights | another)).headers["etag"]
+    refused(await hotelier.put(path, json=nights | change, headers={"If-Match": first}), 412, "version-mismatch")
+    answer = await hotelier.put(path, json=nights | change, headers={"If-Match": tag})
+    ok(answer)
+    assert answer.headers["etag"] != tag
+
+
 async def test_a_hotel_changes_only_if_nobody_was_faster(hotelier: httpx.AsyncClient, hotel: dict[str, str]) -> None:
     path = f"/v1/hotels/{hotel['hotel_id']}"
     tag = (await hotelier.get(path)).headers["etag"]

@@ -11,7 +11,6 @@ import pytest
 from domain.hotel.cancellation import POLICIES
 from domain.hotel.commands import AddRatePlan, AddRoomType, ChangeHotelDetails, OpenHotel, SetPrices
 from domain.hotel.decide import (
-    VersionMismatch,
     decide_add_rate_plan,
     decide_add_room_type,
     decide_change_details,
@@ -28,7 +27,7 @@ from domain.hotel.events import (
 )
 from domain.hotel.state import HOTEL, HotelState
 from domain.hotel.validation import MAX_PRICE_MINOR
-from domain.shared.errors import AlreadyExists, Forbidden, IllegalTransition, InvalidCommand, NotFound
+from domain.shared.errors import AlreadyExists, Forbidden, IllegalTransition, InvalidCommand, NotFound, VersionMismatch
 from domain.shared.money import Money
 from tests.unit.spec import Outcome, given
 
