@@ -1,14 +1,15 @@
 """What a saga's stream tells of it, and what is added to the stream when the saga is told something.
 
 A saga that cannot take what it is told is quarantined, alone: what it failed on, and whatever comes after, is set
-aside in its stream, so that an operator can have it told again.
+aside in its stream, so that an operator can have it told again. That goes too for a saga whose stored state this code
+cannot read (newer code wrote it, say): the state stays as it is stored, for code that can.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -36,16 +37,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """One saga as of ``version`` of its stream. ``state`` None: it has not begun.
+    """One saga as of ``version`` of its stream. ``stored`` is its state as it is written; empty: it has not begun.
 
-    ``deadline`` is in real time. ``metadata`` is that of the last event: whose correlation it is, and whether history.
+    ``step`` is what it waits for; empty before it has begun. ``deadline`` is in real time. ``metadata`` is that of the
+    last event: whose correlation it is, and whether history.
     """
 
     saga: Saga[Any]
     saga_id: UUID
     subject_id: UUID
     version: int = 0
-    state: SagaState | None = None
+    stored: dict[str, Any] = field(default_factory=dict)
+    step: str = ""
     status: str = "running"
     deadline: dt.datetime | None = None
     note: str = ""
@@ -53,14 +56,16 @@ class Journal:
     metadata: Metadata | None = None
 
     @property
-    def step(self) -> str:
-        """What it waits for; empty before it has begun."""
-        return "" if self.state is None else self.state.step
-
-    @property
     def quarantined(self) -> bool:
         """Whether it has failed and waits for an operator."""
         return self.status == "quarantined"
+
+    def state(self) -> SagaState | None:
+        """The saga's state; None: it has not begun. Raises ValidationError if this code cannot read what is stored."""
+        if not self.stored:
+            return None
+        state: SagaState = self.saga.state_type.model_validate(self.stored)
+        return state
 
     def after(self, recorded: Iterable[RecordedEvent]) -> Journal:
         """The journal after further events of the stream."""
@@ -74,7 +79,8 @@ class Journal:
             return self
         return replace(
             self,
-            state=self.saga.state_type.model_validate(event.state) if event.state else None,
+            stored=event.state,
+            step=event.step,
             status=event.status,
             deadline=event.deadline,
             note=event.note,
@@ -100,11 +106,14 @@ class Teller:
         self._clock = clock
 
     def tell(self, journal: Journal, happening: Happening, metadata: Metadata) -> Entry:
-        """Let the saga react. ``metadata`` is that of the reaction; never raises for what the saga does."""
+        """Let the saga react. ``metadata`` is that of the reaction.
+
+        Never raises for what the saga does, nor for a stored state that this code cannot read.
+        """
         if journal.quarantined:
             return self._set_aside(journal, happening, metadata, journal.note)
         try:
-            reaction = journal.saga.react(journal.state, happening)
+            reaction = journal.saga.react(journal.state(), happening)
             return self.record(journal, reaction, _cause(happening), metadata)
         except Exception as error:
             with logged_for(metadata):
@@ -129,12 +138,20 @@ class Teller:
             )
             for issue in reaction.commands
         )
-        reacted = _reacted(journal, cause, state, status=state.status, deadline=deadline, note=reaction.note)
+        reacted = _reacted(
+            journal,
+            cause,
+            step=state.step,
+            state=state.model_dump(mode="json"),
+            status=state.status,
+            deadline=deadline,
+            note=reaction.note,
+        )
         return self._entry(journal, (reacted, *issued), metadata)
 
     def resume(self, journal: Journal, metadata: Metadata) -> Entry:
-        """End the quarantine without telling anything yet; the deadline stays."""
-        reacted = _reacted(journal, "retry", journal.state, status="running", deadline=journal.deadline)
+        """End the quarantine without telling anything yet; the deadline stays, and what had finished has finished."""
+        reacted = _reacted(journal, "retry", status=journal.stored.get("status", "running"))
         return self._entry(journal, (reacted,), metadata)
 
     def retell(self, untold: Untold, journal: Journal, metadata: Metadata) -> Entry:
@@ -162,7 +179,6 @@ class Teller:
         reacted = _reacted(
             journal,
             untold.topic or f"deadline:{untold.deadline}",
-            journal.state,
             status="quarantined",
             deadline=None if untold.deadline is not None else journal.deadline,
             note=note,
@@ -190,15 +206,11 @@ def deadline_timer(saga_id: UUID) -> UUID:
     return uuid5(saga_id, "deadline")
 
 
-def _reacted(journal: Journal, cause: str, state: SagaState | None, **more: Any) -> SagaReacted:
+def _reacted(journal: Journal, cause: str, **changes: Any) -> SagaReacted:
+    """Step, state and deadline stay as they are written unless ``changes`` says otherwise."""
+    kept = {"step": journal.step, "state": journal.stored, "deadline": journal.deadline}
     return SagaReacted(
-        saga_id=journal.saga_id,
-        saga=journal.saga.name,
-        subject_id=journal.subject_id,
-        step="" if state is None else state.step,
-        cause=cause,
-        state={} if state is None else state.model_dump(mode="json"),
-        **more,
+        saga_id=journal.saga_id, saga=journal.saga.name, subject_id=journal.subject_id, cause=cause, **(kept | changes)
     )
 
 

@@ -91,7 +91,7 @@ class SagaRuntime:
         self._at_work = asyncio.Lock()
 
     async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
-        """See Feed. Raises what the store raises; what a saga raises quarantines that saga."""
+        """See Feed. Raises what the store raises; what a saga raises, or has stored, quarantines that saga."""
         told = [
             _Told(saga, saga.routes[type(recorded.event)](recorded.event), recorded)
             for recorded in run.events
@@ -277,9 +277,16 @@ class SagaRuntime:
 def _way_back(journal: Journal, at: dt.datetime) -> tuple[Reaction[Any], Sequence[Untold]]:
     """How the saga gives back everything, and what is left to be told to it. Raises IllegalTransition."""
     saga = journal.saga
-    if journal.state is not None and saga.compensate is not None:
-        return saga.compensate(journal.state, at), journal.untold
-    if journal.state is None and saga.refuse is not None and journal.untold:
+    try:
+        state = journal.state()
+    except ValidationError as error:
+        raise IllegalTransition(
+            f"saga {journal.saga_id} cannot be compensated, because this code cannot read what it has taken: "
+            "retry or compensate it with code that can"
+        ) from error
+    if state is not None and saga.compensate is not None:
+        return saga.compensate(state, at), journal.untold
+    if state is None and saga.refuse is not None and journal.untold:
         first, *left = journal.untold
         try:
             event = event_of(first)

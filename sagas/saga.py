@@ -26,7 +26,8 @@ SagaStatus = Literal["running", "finished", "quarantined"]
 class SagaState(BaseModel):
     """Base of every saga's state. ``step`` names what is being waited for; ``status`` finished ends it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # That a state cannot be read is told in notes for ever; what it holds (means of payment) must not be quoted there.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     saga_id: UUID
     step: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from commands.ports import (
     Clock,
     Commit,
     ConcurrencyConflict,
+    DeadLetter,
     DeadLetters,
     EventStore,
     Feed,
@@ -29,7 +31,7 @@ from commands.ports import (
 )
 from commands.tracing import UNTRACED, Tracing, logged_for
 from domain.shared.errors import NotFound
-from infra.messaging.parking import culprit, delivers_commands, event_letter, follower_letter
+from infra.messaging.parking import culprit, delivers_commands, describe, event_letter, follower_letter, trace
 from infra.messaging.progress import FeedState, Progress
 from infra.messaging.retries import FeedRetries, being_cancelled
 from infra.messaging.sources import Source
@@ -105,17 +107,18 @@ class FeedRunner:
     async def retry(self, stream_id: UUID) -> Retried:
         """Hand the stream's parked events to the feed again, oldest first, until one fails or none is left.
 
+        One that this code cannot read fails too. What failed stays parked, with its new error and one attempt more.
         Raises NotFound if the feed has left this process meanwhile, or is busy for longer than one may wait (its store
         is away, say, and others have ordered something too).
         """
         async with self._alone_at_work():
             letters = await self._home.dead_letters.of_stream(self._feed.name, self._context, stream_id)
             for done, letter in enumerate(letters):
-                recorded = CloudEvent.model_validate(letter.message).recorded()
                 try:
+                    recorded = CloudEvent.model_validate(letter.message).recorded()
                     await self._handle(self._handled, (recorded,), checkpoint=self._position)
-                except Exception as error:  # noqa: BLE001 - whatever the feed raises is the operator's answer
-                    again = event_letter(self._feed.name, recorded, error, letter.attempts + 1, self._home.clock.now())
+                except Exception as error:  # noqa: BLE001 - whatever is raised is the operator's answer
+                    again = _failed_again(letter, error, self._home.clock.now())
                     await self._home.dead_letters.park(again)
                     return Retried(done, again.error)
                 await self._home.dead_letters.remove(letter.letter_id)
@@ -312,6 +315,19 @@ class FeedRunner:
 
     def _count(self, name: str, amount: int = 1) -> None:
         self._home.stats.count(name, amount, feed=self._feed.name, context=self._context)
+
+
+def _failed_again(letter: DeadLetter, error: Exception, now: dt.datetime) -> DeadLetter:
+    """The letter, with what went wrong this time; its message is left alone, because this code may not know it."""
+    error = culprit(error)
+    return replace(
+        letter,
+        error=describe(error),
+        traceback=trace(error),
+        attempts=letter.attempts + 1,
+        behind=False,
+        parked_at=now,
+    )
 
 
 def _after(error: Exception) -> FeedState:

@@ -71,7 +71,10 @@ class LetterRetries:
         return len(done)
 
     async def _retry(self, context: str, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
-        """Retry commands one by one and events by whole streams; returns those whose feed has left this process."""
+        """Retry commands one by one and events by whole streams; returns those of which nothing has come yet.
+
+        Their feed has left this process, or they could not be retried: their orders are claimed again.
+        """
         commands = [letter for letter in letters if letter.stream_id is None]
         room = asyncio.Semaphore(AT_ONCE)
         await asyncio.gather(*(self._command(context, letter, room) for letter in commands))
@@ -84,6 +87,9 @@ class LetterRetries:
             try:
                 await self._feeds.retry(of_stream[0])
             except NotFound:
+                left += of_stream
+            except Exception as error:  # noqa: BLE001 - other streams are not kept waiting
+                log.warning("letters_left", consumer=of_stream[0].consumer, error=describe(error))
                 left += of_stream
         return left
 

@@ -11,8 +11,10 @@ from uuid import uuid4
 import pytest
 
 from commands.ports import START, Answer, CommandEnvelope, ConcurrencyConflict, Position, RecordedEvent, Temporary
+from domain.inventory.events import HoldWithdrawn
 from domain.saga.events import SagaCommandIssued
 from domain.shared.errors import NotFound
+from domain.shared.topics import type_of_topic
 from tests.contract.messaging import (
     Inbox,
     Messaging,
@@ -259,6 +261,34 @@ async def test_retrying_a_letter_hands_the_stream_over_in_order(messaging: Messa
     assert not await messaging.parked()
     await messaging.note(stream, 4)
     await eventually(lambda: feed.numbers() == [1, 2, 3, 4], "the stream is in order and goes on")
+
+
+async def test_a_letter_that_this_code_cannot_read_waits_for_code_that_can(
+    messaging: Messaging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Recorder(fails=fails_on(1))
+    stream = uuid4()
+    await messaging.feeds.start(feed, "inventory")
+    await messaging.note(stream, 1, 2)
+
+    async def parked() -> bool:
+        return len(await messaging.parked()) == 2
+
+    await eventually(parked, "1 and 2 are parked")
+    before = await messaging.parked()
+    feed.fails = lambda _: None
+    with monkeypatch.context() as older_code:
+        older_code.delitem(type_of_topic, HoldWithdrawn.topic)
+        refused = await messaging.feeds.retry(before[0])
+    assert refused.handled == 0
+    assert refused.error is not None
+    assert refused.error.startswith("TopicError")
+    after = await messaging.parked()
+    assert [letter.message for letter in after] == [letter.message for letter in before]
+    assert (after[0].error, [letter.attempts for letter in after]) == (refused.error, [5, 0])
+
+    assert (await messaging.feeds.retry(before[0])).handled == 2
+    assert feed.numbers() == [1, 2]
 
 
 async def test_a_retry_does_not_wait_for_ever_behind_a_feed_whose_store_is_away(

@@ -28,3 +28,14 @@ def test_the_line_about_a_quarantine_bears_the_correlation_id() -> None:
     (line,) = lines
     assert (line["event"], line["saga_id"]) == ("saga quarantined", str(saga_id))
     assert line["correlation_id"] == str(metadata.correlation_id)
+
+
+def test_a_state_that_cannot_be_read_is_kept_and_not_quoted() -> None:
+    stored = {"saga_id": str(uuid4()), "step": "authorising", "token": "tok_secret", "secret": "of newer code"}
+    journal = Journal(BOOKING_SAGA, uuid4(), uuid4(), stored=stored, step="authorising")
+    happening, metadata = Happening(NOW, deadline="authorising"), Metadata(correlation_id=uuid4(), at=NOW)
+    after = Teller(FakeClock()).tell(journal, happening, metadata).after
+    assert (after.quarantined, after.step, after.stored) == (True, "authorising", stored)
+    assert [untold.deadline for untold in after.untold] == ["authorising"]
+    assert after.note.startswith("ValidationError")
+    assert not any(secret in after.note for secret in ("tok_secret", "of newer code"))
