@@ -15,6 +15,8 @@ from commands.ports import Position
 
 _CHUNK = 1_000
 _KEPT = 4_000
+_KEPT_BYTES = 16_000_000
+"""Of the rows' ``state``. An event about hundreds of nights has 50 kB of it: ``_KEPT`` of them would be 200 MB."""
 
 Fetch = Callable[[Position, int], Awaitable[list[asyncpg.Record]]]
 
@@ -23,20 +25,24 @@ class LogTail:
     """All rows between two positions, of which the second follows the log's head while somebody reads there."""
 
     def __init__(self, fetch: Fetch) -> None:
-        """``fetch(position, limit)`` reads the next rows, which begin with transaction id and notification id."""
+        """``fetch(position, limit)`` reads the next rows: they begin with their position and have a ``state``."""
         self._fetch = fetch
         self._start: Position | None = None
         self._places: list[Position] = []
         self._rows: list[asyncpg.Record] = []
+        self._bytes = 0
         self._growing = asyncio.Lock()
 
     def begin_at(self, position: Position) -> None:
         """A reader has found nothing after ``position``: from here on rows are kept, unless that is done already."""
         if self._start is None or self._end < position:
-            self._start, self._places, self._rows = position, [], []
+            self._start, self._places, self._rows, self._bytes = position, [], [], 0
 
     async def after(self, position: Position) -> list[asyncpg.Record] | None:
-        """Rows after ``position``, none if it is the head; None if ``position`` is not in this part of the log."""
+        """Rows after ``position``, none if it is the head; None if ``position`` is not in this part of the log.
+
+        It may have been in it until just now: rows that are read on, too many or too large to keep, push it out.
+        """
         if self._start is None or not self._start <= position <= self._end:
             return None
         if position == self._end:
@@ -58,7 +64,15 @@ class LogTail:
             return
         self._rows += rows
         self._places += [Position(row[0], row[1]) for row in rows]
-        surplus = len(self._rows) - _KEPT
-        if surplus > 0:
+        self._bytes += sum(len(row["state"]) for row in rows)
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        """Keep to the bounds, if need be with no row left: then the end of the log is all that is known."""
+        surplus = 0
+        while len(self._rows) - surplus > _KEPT or self._bytes > _KEPT_BYTES:
+            self._bytes -= len(self._rows[surplus]["state"])
+            surplus += 1
+        if surplus:
             self._start = self._places[surplus - 1]
             del self._rows[:surplus], self._places[:surplus]

@@ -24,7 +24,10 @@ RETURNING t.timer_id, t.due_at, t.command"""
 
 # Setting a timer anew takes its claim away, so that this leaves it alone.
 _DONE = "DELETE FROM @timers WHERE timer_id = $1 AND due_at = $2 AND claimed_until IS NOT NULL"
-_NEXT = "SELECT min(due_at) FROM @timers WHERE claimed_until IS NULL OR claimed_until <= now()"
+
+# Whether a claim has lapsed is for ``_CLAIM`` to say, by the claimant's clock. If it were asked here of the server's,
+# which may be ahead, the claimant would be sent for timers that it cannot have yet, over and over.
+_NEXT = "SELECT min(due_at) FROM @timers WHERE claimed_until IS NULL"
 
 
 class PostgresTimers:
@@ -45,7 +48,7 @@ class PostgresTimers:
         await self._pool.execute(in_schema(_DONE, self._context), timer.timer_id, timer.due_at)
 
     async def next_due(self) -> dt.datetime | None:
-        """When the next unclaimed timer is due; None if there is none."""
+        """When the next timer is due that has no claim, not even a lapsed one; None if there is none."""
         due: dt.datetime | None = await self._pool.fetchval(in_schema(_NEXT, self._context))
         return due
 

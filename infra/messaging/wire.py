@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 from uuid import UUID
 
@@ -160,6 +161,23 @@ def decode_run(body: bytes, context: str, after: Position, position: Position, t
         if Position.parse(cloud_event.position) > after and (names is None or cloud_event.type in names)
     )
     return LogRun(context, after, position, events)
+
+
+def split_run(run: LogRun, at_most: int) -> Iterator[LogRun]:
+    """``run`` as consecutive runs, each of one event, or of more whose content takes up to ``at_most`` bytes of JSON.
+
+    What a message has besides, some hundred bytes an event, is not counted. A command is part of the content of the
+    event that records it: so this bounds the messages with the commands of a run too.
+    """
+    prev, begin, size = run.prev, 0, 0
+    for end, recorded in enumerate(run.events):
+        added = len(recorded.event.model_dump_json().encode())
+        if end > begin and size + added > at_most:
+            position = run.events[end - 1].position
+            yield replace(run, prev=prev, position=position, events=run.events[begin:end])
+            prev, begin, size = position, end, 0
+        size += added
+    yield replace(run, prev=prev, events=run.events[begin:])
 
 
 def encode_commands(messages: Iterable[CommandMessage]) -> bytes:

@@ -79,6 +79,17 @@ async def test_a_timer_that_was_not_delivered_is_claimed_again(tables: Tables) -
     assert await tables.timers.claim_due(AT + 30 * SECOND) == [second]
 
 
+async def test_which_timer_is_next_does_not_depend_on_the_servers_clock(tables: Tables) -> None:
+    """A claimant far behind the server would else be sent again and again for a timer that it has claimed."""
+    long_ago = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+    await set_timers(tables, SetTimer(uuid4(), long_ago, envelope()))
+    await tables.timers.claim_due(long_ago)
+    assert await tables.timers.next_due() is None
+
+    await set_timers(tables, SetTimer(uuid4(), long_ago + 60 * SECOND, envelope()))
+    assert await tables.timers.next_due() == long_ago + 60 * SECOND
+
+
 async def test_two_claimants_get_different_timers(tables: Tables) -> None:
     await set_timers(tables, *(SetTimer(uuid4(), AT, envelope()) for _ in range(40)))
 

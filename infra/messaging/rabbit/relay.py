@@ -25,6 +25,7 @@ from infra.messaging.wire import (
     CommandMessage,
     encode_commands,
     encode_events,
+    split_run,
 )
 from infra.observability.runs import spans_of_run
 
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 FEED = "relay"
 IN_FLIGHT = 8
 """Runs that are published but not confirmed yet."""
+RUN_BYTES = 1_000_000
+"""A run with more content is published as several: RabbitMQ 4 refuses messages beyond 16 MiB, and feeds keep dozens."""
 IDLE_SECONDS = 5.0
 CHECKPOINT_SECONDS = 0.2
 COMMANDS_PER_MESSAGE = 100
@@ -121,7 +124,8 @@ class Relay:
                 run = await tail.next(read, IDLE_SECONDS)
                 if run is not None:
                     read = run.position
-                    await published.put(_Published(read, group.create_task(self._publish(run))))
+                    for part in split_run(run, RUN_BYTES):
+                        await published.put(_Published(part.position, group.create_task(self._publish(part))))
 
     async def _settle(self, published: asyncio.Queue[_Published]) -> None:
         """Move the checkpoint behind what is confirmed: at once when idle, a few times a second under load."""

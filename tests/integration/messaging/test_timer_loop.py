@@ -9,7 +9,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from commands.ports import Answer, CancelTimer, CommandEnvelope, Commit, DueTimer, SetTimer, Temporary, UnreadableTimer
+from commands.ports import (
+    Answer,
+    CancelTimer,
+    Clock,
+    CommandEnvelope,
+    Commit,
+    DueTimer,
+    SetTimer,
+    Temporary,
+    UnreadableTimer,
+)
 from infra.eventstore.timers import PostgresTimers
 from infra.messaging.delivery import Dispatch
 from infra.messaging.stats import Stats
@@ -35,13 +45,30 @@ class Impatient(PostgresTimers):
         return await super().claim_due(now + self._ahead, limit)
 
 
-async def start(messaging: Messaging, dispatch: Dispatch, timers: PostgresTimers | None = None) -> TimerLoop:
+class Behind:
+    """A clock that is behind PostgreSQL's by more than a claim lasts."""
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=40)
+
+
+class Counting(PostgresTimers):
+    claims = 0
+
+    async def claim_due(self, now: dt.datetime, limit: int = 100) -> Sequence[DueTimer | UnreadableTimer]:
+        self.claims += 1
+        return await super().claim_due(now, limit)
+
+
+async def start(
+    messaging: Messaging, dispatch: Dispatch, timers: PostgresTimers | None = None, clock: Clock | None = None
+) -> TimerLoop:
     loop = TimerLoop(
         "inventory",
         timers or PostgresTimers(messaging.pool, "inventory"),
         dispatch,
         messaging.letters["inventory"],
-        messaging.clock,
+        clock or messaging.clock,
         Stats(),
         look_every=0.05,
         give_up_after=3,
@@ -174,6 +201,23 @@ async def test_temporary_failures_are_not_counted(messaging: Messaging) -> None:
     await set_timer(messaging, "patient", -1)
     await eventually(lambda: inbox.executed == ["patient"], "it is delivered in the end")
     assert not await messaging.parked("commands:inventory")
+
+
+async def test_a_loop_behind_the_server_does_not_spin_on_a_timer_that_waits_for_its_claim_to_lapse(
+    messaging: Messaging,
+) -> None:
+    def fail(_: str) -> None:
+        raise Temporary("away")
+
+    timers = Counting(messaging.pool, "inventory")
+    inbox = Inbox(fail)
+    await set_timer(messaging, "patient", -60)
+    await start(messaging, inbox, timers, Behind())
+    await eventually(lambda: inbox.attempts == ["patient"], "it is tried")
+    timers.claims = 0
+    await asyncio.sleep(0.5)
+    assert timers.claims <= 20, "the loop looks twenty times a second"
+    assert inbox.attempts == ["patient"]
 
 
 async def test_a_timer_set_anew_is_delivered_although_the_delivery_that_set_it_still_runs(messaging: Messaging) -> None:

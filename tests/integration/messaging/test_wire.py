@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from dataclasses import replace
 from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
 
-from commands.ports import START, Idempotency, Metadata, Position, RecordedEvent, Temporary
+from commands.ports import START, Idempotency, LogRun, Metadata, Position, RecordedEvent, Temporary
 from domain.saga.events import SagaCommandIssued
 from domain.shared.topics import TopicError, type_of_topic
 from infra.messaging.asyncapi import asyncapi_document
@@ -22,6 +23,7 @@ from infra.messaging.wire import (
     decode_run,
     encode_commands,
     encode_events,
+    split_run,
 )
 from tests.contract.messaging import boring, metadata, noted
 from tests.integration.messaging.test_rpc import request
@@ -61,6 +63,42 @@ def test_only_what_is_new_and_wanted_is_decoded() -> None:
     assert [each.position.notification_id for each in run.events] == [3, 5]
     with pytest.raises(TopicError):
         decode_run(body, "inventory", START, Position(7, 5), None)
+
+
+@pytest.mark.parametrize(("at_most", "parts"), [(10**9, [5]), (1_000, [2, 2, 1]), (1, [1, 1, 1, 1, 1])])
+def test_a_run_is_split_by_size_without_a_gap(at_most: int, parts: list[int]) -> None:
+    events = tuple(
+        replace(recorded(number), event=noted(number).model_copy(update={"reason": "\u00fc" * 125}))
+        for number in range(1, 6)
+    )
+    assert 400 < len(events[0].event.model_dump_json().encode()) <= 500
+    run = LogRun("inventory", Position(6, 9), Position(7, 5), events)
+    split = list(split_run(run, at_most))
+    assert [len(part.events) for part in split] == parts
+    assert [each for part in split for each in part.events] == list(events)
+    assert [part.prev for part in split] == [run.prev, *(part.position for part in split[:-1])]
+    assert [part.position for part in split] == [part.events[-1].position for part in split]
+
+
+def test_an_empty_run_stays_one() -> None:
+    run = LogRun("inventory", Position(6, 9), Position(7, 5), ())
+    assert list(split_run(run, 1)) == [run]
+
+
+def test_a_command_takes_no_more_than_the_event_that_records_it() -> None:
+    """Bounding what a run's events take bounds what its commands take."""
+    command = request("hello" * 100).command
+    issued = SagaCommandIssued(
+        saga_id=uuid4(),
+        saga="booking",
+        command_id=uuid4(),
+        command=command.name,
+        content=command.model_dump(mode="json"),
+    )
+    event = replace(recorded(1), event=issued)
+    message = CommandMessage.issued(event)
+    assert message is not None
+    assert len(encode_commands([message])) < len(encode_events([event]))
 
 
 def test_a_message_is_a_batch_of_valid_cloud_events() -> None:
