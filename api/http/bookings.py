@@ -220,7 +220,7 @@ async def _settled(
                 async with asyncio.timeout_at(deadline):
                     await changed.wait()
             except TimeoutError:
-                return events
+                return await log.read_stream(booking_id)  # the watch may have missed what happened
 
 
 def _answer_headers(answer: Answer, view: dict[str, Any], wait: int | None) -> dict[str, str]:

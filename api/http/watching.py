@@ -58,18 +58,24 @@ class StreamWatch:
         """Wake whoever waits on a stream that something was appended to, as long as anybody waits."""
         try:
             while self._waiting:
-                run = await self._events.read_log(position, _RUN, topics=self._topics)
-                for recorded in run.events:
-                    for changed in self._waiting.get(recorded.stream_id, ()):
-                        changed.set()
-                if run.position == position:
-                    await self._events.wait_beyond(position, _FALLBACK_SECONDS)
-                position = run.position
-        except Exception:
-            log.exception("the watch of a log ended; it begins again with the next request that waits")
-            raise
+                try:
+                    position = await self._read_on(position)
+                except Exception:
+                    log.exception("the watch of a log could not read on, and tries again")
+                    self._wake_all()  # to look for themselves, who may be told why
+                    await asyncio.sleep(_FALLBACK_SECONDS)
         finally:
             self._wake_all()
+
+    async def _read_on(self, position: Position) -> Position:
+        """Read once, or wait for a while if there is nothing; returns up to where was read."""
+        run = await self._events.read_log(position, _RUN, topics=self._topics)
+        for recorded in run.events:
+            for changed in self._waiting.get(recorded.stream_id, ()):
+                changed.set()
+        if run.position == position:
+            await self._events.wait_beyond(position, _FALLBACK_SECONDS)
+        return run.position
 
     def _wake_all(self) -> None:
         for waiting in self._waiting.values():

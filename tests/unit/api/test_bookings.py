@@ -10,8 +10,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from commands.ports import ServiceUnavailable
+from commands.ports import Position, ServiceUnavailable, Temporary
 from tests.unit.api.conftest import CHECK_IN, World, book, booking_of, offer_token, ok, open_hotel, refused
+from tests.unit.api.fakes import MemoryLog
 
 
 @pytest.fixture
@@ -54,6 +55,27 @@ async def test_a_waiting_answer_is_woken_by_the_log(
     waiting = asyncio.create_task(book(guest, await offer_token(guest, hotel["hotel_id"]), wait=20))
     while not world.memory.fakes.streams["bookings"].log:  # noqa: ASYNC110 - until the command was carried out
         await asyncio.sleep(0.001)
+    await world.memory.run_sagas()
+    assert ok(await asyncio.wait_for(waiting, 5), 201)["status"] == "confirmed"
+
+
+async def test_a_waiting_answer_outlasts_a_log_that_cannot_be_read_for_a_moment(
+    world: World, guest: httpx.AsyncClient, hotel: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.http.watching._FALLBACK_SECONDS", 0.01)
+    failed = asyncio.Event()
+    wait_beyond = MemoryLog.wait_beyond
+
+    async def failing_once(log: MemoryLog, position: Position, wait_seconds: float) -> bool:
+        if not failed.is_set():
+            failed.set()
+            raise Temporary("PostgreSQL is away")
+        return await wait_beyond(log, position, wait_seconds)
+
+    monkeypatch.setattr(MemoryLog, "wait_beyond", failing_once)
+    world.memory.hold_sagas = True
+    waiting = asyncio.create_task(book(guest, await offer_token(guest, hotel["hotel_id"]), wait=20))
+    await asyncio.wait_for(failed.wait(), 5)
     await world.memory.run_sagas()
     assert ok(await asyncio.wait_for(waiting, 5), 201)["status"] == "confirmed"
 
