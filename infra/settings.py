@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -32,6 +33,16 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _proxies(text: str | None) -> str | None:
+    """Addresses and networks with commas between. Raises ValueError for anything else."""
+    if text is None:
+        return None
+    try:
+        return ",".join(str(ip_network(each.strip(), strict=False)) for each in text.split(","))
+    except ValueError as error:
+        raise ValueError("must be addresses or networks, such as 10.0.0.7,fd00::/8") from error
+
+
 class Settings(BaseSettings):
     """One object for all services; secrets never appear in its text."""
 
@@ -42,6 +53,8 @@ class Settings(BaseSettings):
     token: SecretStr | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    trusted_proxies: Annotated[str | None, AfterValidator(_proxies)] = None
+    """Who is believed about whom a request comes from, and by which scheme (X-Forwarded-For, X-Forwarded-Proto)."""
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Where a process without the gateway serves its numbers at /metrics; without it, it serves none."""
     data_dir: Path = Path(".nightledger")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection
@@ -18,7 +19,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 async def limit_logins(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Bound what one peer address may try that costs a password hash or a token. Raises TooManyRequests."""
     request = cast("ApiRequest", connection)
-    await _take(request, f"logins:{request.address}", request.http.limits.logins)
+    await _take(request, f"logins:{_neighbourhood(request.address)}", request.http.limits.logins)
 
 
 async def limit_commands(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -26,6 +27,15 @@ async def limit_commands(connection: ASGIConnection[Any, Any, Any, Any], _: Base
     request = cast("ApiRequest", connection)
     if request.method not in _SAFE_METHODS:
         await _take(request, f"commands:{request.principal.account_id}", request.http.limits.commands)
+
+
+def _neighbourhood(address: str) -> str:
+    """What one client has for itself: an IPv4 address, or the /64 in which it chooses its IPv6 addresses (RFC 7421)."""
+    try:
+        found = ip_address(address)
+    except ValueError:  # no network at all: a test's client, or a socket's path
+        return address
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else address  # noqa: PLR2004 - IPv6
 
 
 async def _take(request: ApiRequest, key: str, limit: int) -> None:

@@ -122,7 +122,9 @@ class _Serving:
             port=settings.port,
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # anybody can write X-Forwarded-For, and limits are per address
+            # Limits are per address, and anybody can write X-Forwarded-For: only known proxies are believed.
+            proxy_headers=settings.trusted_proxies is not None,
+            forwarded_allow_ips=settings.trusted_proxies or "",
             timeout_graceful_shutdown=5,
             # Longer than clients keep idle connections, or they send on one that is just being closed.
             timeout_keep_alive=75,
