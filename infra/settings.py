@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     bookings_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
     payments_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
     hotels_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
+    analytics_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
     users_postgres_url: Annotated[str | None, _url("postgresql", "postgres")] = None
     rabbitmq_url: Annotated[str | None, _url("amqp", "amqps")] = None
     redis_url: Annotated[str | None, _url("redis", "rediss", "unix")] = None

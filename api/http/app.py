@@ -85,7 +85,7 @@ _BOOKING_EVENTS = (
 def create_app(platform: Platform, http: HttpSettings | None = None, tracing: Tracing = UNTRACED) -> Litestar:
     """The API and the pages of ``platform``; its requests are spans of ``tracing``.
 
-    Serve it without trust in forwarding headers: they are anybody's to write.
+    Serve it without trust in forwarding headers, except of known proxies: they are anybody's to write.
     """
     settings = http or HttpSettings()
     watch = StreamWatch(platform.logs["bookings"], frozenset(event.topic for event in _BOOKING_EVENTS))

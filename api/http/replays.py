@@ -14,10 +14,11 @@ from api.http.operation_models import ProjectionOrdered, ReplaysStarted, ReplayS
 from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
 from api.http.views import spec, utc
-from projections.builds import UNDER_WAY, Build
+from projections.builds import Build
 
 Json = Response[dict[str, Any]]
-_ON_ITS_WAY = UNDER_WAY | {"failed", "unwanted"}
+_SERVED = frozenset({"live", "kept"})
+"""States of builds that readers have seen."""
 
 
 class ReplayOrder(Order):
@@ -126,7 +127,7 @@ async def _replay(request: ApiRequest, names: list[str], order: ReplayOrder) -> 
 
 def _view(request: ApiRequest, build: Build) -> dict[str, Any]:
     now = request.platform.clock.now()
-    done = build.state not in _ON_ITS_WAY
+    filled = 1.0 if build.state in _SERVED else min(1.0, build.events_done / max(1, build.events_total))
     return {
         "replay_id": str(build.replay_id),
         "projection": build.projection,
@@ -135,7 +136,7 @@ def _view(request: ApiRequest, build: Build) -> dict[str, Any]:
         "state": build.state,
         "events_done": build.events_done,
         "events_total": build.events_total,
-        "progress": 1.0 if done else round(min(1.0, build.events_done / max(1, build.events_total)), 4),
+        "progress": round(filled, 4),
         "events_per_second": round(build.per_second(now), 1),
         "eta_seconds": build.eta_seconds(now),
         "created_at": utc(build.created_at),

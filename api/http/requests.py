@@ -60,7 +60,7 @@ class ApiRequest(Request[Any, Any, State]):
 
     @property
     def address(self) -> str:
-        """The peer's address. Forwarding headers are anybody's to write and are not looked at."""
+        """The peer's address, or that of whom it asks for if the peer is a proxy that the server trusts."""
         return self.client.host if self.client else "unknown"
 
     def metadata(self) -> Metadata:

@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from domain.shared.errors import InvalidCommand
 from domain.shared.messages import Event
 
-_POSITION = re.compile(r"\d{1,18}\.\d{1,18}", re.ASCII)
-"""What PostgreSQL can count."""
+_POSITION = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
+"""Some stores keep positions with leading zeros, so that texts sort like them."""
+_LAST = 2**63 - 1
+"""As far as PostgreSQL counts."""
 
 
 class Position(NamedTuple):
@@ -29,9 +31,9 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read what ``str()`` wrote; raises InvalidCommand on anything else."""
-        if not _POSITION.fullmatch(text):
-            raise InvalidCommand(f"{text[:100]!r} is not a position")
         left, _, right = text.partition(".")
+        if not _POSITION.fullmatch(text) or max(int(left), int(right)) > _LAST:
+            raise InvalidCommand(f"{text[:100]!r} is not a position")
         return cls(int(left), int(right))
 
 
