@@ -15,8 +15,8 @@ from domain.shared.messages import Event
 
 _POSITION = re.compile(r"\d{1,20}\.\d{1,20}", re.ASCII)
 """Some stores keep positions with leading zeros, so that texts sort like them."""
-_LAST = 2**63 - 1
-"""As far as PostgreSQL counts."""
+_LAST = 2**64 - 1, 2**63 - 1
+"""As far as PostgreSQL counts transactions, and events."""
 
 
 class Position(NamedTuple):
@@ -31,10 +31,12 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read what ``str()`` wrote; raises InvalidCommand on anything else."""
-        left, _, right = text.partition(".")
-        if not _POSITION.fullmatch(text) or max(int(left), int(right)) > _LAST:
-            raise InvalidCommand(f"{text[:100]!r} is not a position")
-        return cls(int(left), int(right))
+        if _POSITION.fullmatch(text):
+            left, _, right = text.partition(".")
+            position = cls(int(left), int(right))
+            if position.transaction_id <= _LAST[0] and position.notification_id <= _LAST[1]:
+                return position
+        raise InvalidCommand(f"{text[:100]!r} is not a position")
 
 
 START = Position(0, 0)

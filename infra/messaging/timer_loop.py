@@ -64,6 +64,8 @@ class TimerLoop:
         self._failures: Counter[UUID] = Counter()
         self._woken = asyncio.Event()
         self._in_flight: dict[_Due, asyncio.Task[None]] = {}
+        self._done: set[_Due] = set()
+        """Since the last claim was begun: it may still give out what was forgotten meanwhile."""
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -105,12 +107,13 @@ class TimerLoop:
         if room <= 0:
             await asyncio.wait(self._in_flight.values(), return_when=asyncio.FIRST_COMPLETED)
             return
+        self._done.clear()
         claimed = await self._timers.claim_due(self._clock.now(), room)
         for timer in claimed:
             # A delivery that outlasts its claim is claimed again, by us as well; one at a time is enough. A timer that
             # its own delivery sets anew is due at another time, and must not wait for a claim to lapse.
             due = timer.timer_id, timer.due_at
-            if due not in self._in_flight:
+            if due not in self._in_flight and due not in self._done:
                 task = asyncio.create_task(self._deliver(timer))
                 self._in_flight[due] = task
                 task.add_done_callback(partial(self._landed, due))
@@ -142,7 +145,11 @@ class TimerLoop:
         await self._dead_letters.park(
             undecodable_letter(self._context, timer.timer_id, timer.stored, timer.error, self._clock.now())
         )
+        await self._forget(timer)
+
+    async def _forget(self, timer: DueTimer | UnreadableTimer) -> None:
         await self._timers.done(timer)
+        self._done.add((timer.timer_id, timer.due_at))
 
     def _span(self, timer: DueTimer) -> AbstractContextManager[CommandEnvelope]:
         late = (self._clock.now() - timer.due_at).total_seconds()
@@ -172,4 +179,4 @@ class TimerLoop:
         else:
             self._stats.count("timers_done", context=self._context)
         self._failures.pop(timer.timer_id, None)
-        await self._timers.done(timer)
+        await self._forget(timer)
