@@ -201,11 +201,11 @@ async def reconcile_payment(deps: Dependencies, envelope: CommandEnvelope) -> An
     try:
         provider = step.provider(state)
         found = await provider.authorisation_of(step.key("authorise"))
-        if state.voiding is not None and (found is not None or last):
+        if state.voiding is not None:
+            if found is None and not last:  # the request may be on its way yet
+                return await step.doubt_still(following)
             await step.void_at_provider(state, found)
             return await step.conclude(lambda state: decide_voided(state, command))
-        if state.voiding is not None:  # the request may be on its way yet
-            return await step.doubt_still(following)
         if found is None and not last:
             found = await provider.authorise(step.key("authorise"), state.amount, state.token)
     except (ProviderTimeout, ProviderUnavailable):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, cast
 
 from litestar.connection import ASGIConnection
@@ -35,7 +35,10 @@ def _neighbourhood(address: str) -> str:
         found = ip_address(address)
     except ValueError:  # no network at all: a test's client, or a socket's path
         return address
-    return str(ip_network((found, 64), strict=False)) if found.version == 6 else address  # noqa: PLR2004 - IPv6
+    if isinstance(found, IPv6Address):
+        # IPv4 addresses written as IPv6 ones all lie in one /64, and are not one client.
+        return str(found.ipv4_mapped or ip_network((int(found), 64), strict=False))
+    return address
 
 
 async def _take(request: ApiRequest, key: str, limit: int) -> None:

@@ -44,6 +44,7 @@ async def on_record(request: ApiRequest, action: str, target: str, why: str) -> 
     """Carry out ``action`` (``sagas.retry``) in the body. A refusal goes on record too."""
     platform = request.platform
     record = Record(platform.new_id())
+    target = target.replace("\0", "\N{REPLACEMENT CHARACTER}")  # it may come from a path, and PostgreSQL keeps no NUL
     ordered = OperatorAction(
         record.action_id, platform.clock.now(), f"user:{request.principal.account_id}", action, target, why
     )

@@ -30,7 +30,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what ``str()`` wrote; raises InvalidCommand on anything else."""
+        """Read what ``str()`` wrote, or the same with leading zeros; raises InvalidCommand on anything else."""
         if _POSITION.fullmatch(text):
             left, _, right = text.partition(".")
             position = cls(int(left), int(right))

@@ -61,14 +61,13 @@ CREATE TABLE IF NOT EXISTS @sandbox_refunds (
 """
 _UNKNOWN_AT_FIRST = "tok_authorize_unknown"
 _CAPTURE_FAILS_ONCE = "tok_capture_fails_once"
-_CAPTURE_REFUSED = "tok_capture_refused"
 _STATUS_OF_TOKEN = {
     "tok_ok": "authorised",
     "tok_requires_action": "requires_action",
     "tok_timeout": "silent",
     _UNKNOWN_AT_FIRST: "authorised",
     _CAPTURE_FAILS_ONCE: "authorised",
-    _CAPTURE_REFUSED: "authorised",
+    "tok_capture_refused": "authorised",
 }
 _OUTCOME: dict[str, Literal["authorised", "declined", "requires_action"]] = {
     "authorised": "authorised",

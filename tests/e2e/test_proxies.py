@@ -32,3 +32,4 @@ async def test_a_known_proxy_is_believed(tmp_path: Path) -> None:
             one_household = [f"2001:db8:0:1::{number:x}" for number in range(_MORE_THAN_ALLOWED)]
             assert (await logins(one_household))[-1] == 429
             assert await logins(["2001:db8:0:2::1"]) == [401]
+            assert (await logins([f"::ffff:192.0.2.{number}" for number in range(10, 40)]))[-1] == 401

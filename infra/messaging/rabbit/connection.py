@@ -71,7 +71,8 @@ class Subscription:
 class _Broker(RabbitBroker):
     """FastStream's, except that a connection on which no channel can be opened is closed.
 
-    FastStream (0.7) drops it; nobody could close it any more, and it would connect again and again for ever.
+    FastStream (0.7) drops it; nobody could close it any more, and it would connect again and again for ever. Callbacks
+    for lost connections, which FastStream would add here, are not used: the supervisor looks for itself.
     """
 
     async def _connect(self) -> RobustConnection:

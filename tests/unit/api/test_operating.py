@@ -108,6 +108,12 @@ async def test_what_no_store_can_keep_is_refused(
     refused(await operator.get(f"/v1/ops/{path}", params=parameters), 400, "invalid-request")
 
 
+async def test_a_name_that_no_store_can_keep_is_refused_on_record(operator: httpx.AsyncClient) -> None:
+    refused(await operator.post("/v1/ops/projections/%00/replay"), 404, "not-found")
+    [action] = ok(await operator.get("/v1/ops/actions"))["items"]
+    assert action["target"] == "\N{REPLACEMENT CHARACTER}"
+
+
 async def test_what_a_message_says_is_for_admins(world: World, operator: httpx.AsyncClient) -> None:
     quoted = "ValidationError: stars [type=int, input_value='Ada', input_type=str]"
     one = letter(error=quoted, traceback=f"{TRACEBACK}{quoted}")
