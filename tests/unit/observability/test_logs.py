@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 
@@ -25,10 +27,14 @@ structlog.get_logger("ours").warning("outside")
 """
 
 
+def program(*, as_json: bool) -> list[str]:
+    """What logs three lines; a process of its own, because logs are configured once for all."""
+    return [sys.executable, "-c", PROGRAM.replace("AS_JSON", str(as_json))]
+
+
 def logged(*, as_json: bool) -> list[str]:
-    """The lines that the program logs; in a process of its own, because logs are configured once for all."""
-    program = PROGRAM.replace("AS_JSON", str(as_json))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    """The lines that the program logs."""
+    done = subprocess.run(program(as_json=as_json), capture_output=True, text=True, check=True)
     return done.stderr.splitlines()
 
 
@@ -45,3 +51,18 @@ def test_lines_for_people_bear_them_too(part: str) -> None:
     assert part in ours
     assert part in theirs
     assert part not in outside
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_line_is_one_write_so_that_processes_may_share_a_file(unbuffered: str) -> None:
+    """A datagram socket shows where one write ends and the next begins."""
+    reader, stderr = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with reader, stderr:
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        subprocess.run(program(as_json=True), stderr=stderr.fileno(), check=True, env=environment)
+        reader.setblocking(False)
+        written = [reader.recv(65536).decode() for _ in range(3)]
+        with pytest.raises(BlockingIOError):
+            reader.recv(65536)
+    assert [json.loads(line)["event"] for line in written] == ["ours", "theirs", "outside"]
+    assert all(line.endswith("\n") for line in written)
