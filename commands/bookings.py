@@ -9,16 +9,22 @@ from commands.ports import Answer, CommandEnvelope, Decide
 from domain.booking.commands import (
     AwaitPayment,
     BookingCommand,
+    CheckIn,
+    CheckOut,
     CompleteCancellation,
     ConfirmBooking,
+    RecordNoShow,
     RejectBooking,
     RequestBooking,
     RequestCancellation,
 )
 from domain.booking.decide import (
     decide_await_payment,
+    decide_check_in,
+    decide_check_out,
     decide_complete_cancellation,
     decide_confirm,
+    decide_no_show,
     decide_reject,
     decide_request,
     decide_request_cancellation,
@@ -66,6 +72,25 @@ async def complete_cancellation(deps: Dependencies, envelope: CommandEnvelope) -
     return await _execute(deps, envelope, command, lambda state: decide_complete_cancellation(state, command))
 
 
+async def check_in(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(CheckIn, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_check_in(state, command))
+
+
+async def check_out(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(CheckOut, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_check_out(state, command))
+
+
+async def record_no_show(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}; whether the stay has begun is judged by the time of asking."""
+    command = expect(RecordNoShow, envelope)
+    at = envelope.metadata.at
+    return await _execute(deps, envelope, command, lambda state: decide_no_show(state, command, at))
+
+
 async def _execute(
     deps: Dependencies, envelope: CommandEnvelope, command: BookingCommand, decide: Decide[BookingState], **more: Any
 ) -> Answer:
@@ -96,4 +121,7 @@ HANDLERS: Handlers = {
     RejectBooking: reject_booking,
     RequestCancellation: request_cancellation,
     CompleteCancellation: complete_cancellation,
+    CheckIn: check_in,
+    CheckOut: check_out,
+    RecordNoShow: record_no_show,
 }

@@ -1,8 +1,9 @@
 """Facts for analysts: one row per booking event, one per room-night.
 
-``booking_events``: everything that happened to bookings. ``room_nights``: one row per booking, room and night, with the
-status that the booking has now; it counts as sold when ``status`` is ``confirmed``. Money is in minor units.
-Revenue of a night is what the guest agreed to pay for it; what a cancellation kept is ``booking_events.charge_minor``.
+``booking_events``: everything that happened to bookings. ``room_nights``: one row per booking, room and night, with
+whether it is sold now: ``status`` is ``confirmed`` or ``cancelled``; nights that a guest has not used stay sold. Money
+is in minor units. Revenue of a night is what the guest agreed to pay for it; what a cancellation kept is
+``booking_events.charge_minor``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from commands.ports import RecordedEvent
-from domain.booking.events import BookingCancelled, BookingConfirmed, BookingRejected, BookingRequested
+from domain.booking.events import (
+    BookingCancelled,
+    BookingConfirmed,
+    BookingRejected,
+    BookingRequested,
+    GuestCheckedIn,
+    GuestCheckedOut,
+    NoShowRecorded,
+)
 from projections.ports import FactTable
 from projections.projection import FactProjection
 
@@ -65,9 +74,17 @@ class BookingFacts(FactProjection):
     """A pure function of each event: ReplacingMergeTree keeps the newest row of a key."""
 
     name = "booking_facts"
-    version = 1
+    version = 2
     service = "analytics"
-    takes = (BookingRequested, BookingConfirmed, BookingRejected, BookingCancelled)
+    takes = (
+        BookingRequested,
+        BookingConfirmed,
+        BookingRejected,
+        BookingCancelled,
+        GuestCheckedIn,
+        GuestCheckedOut,
+        NoShowRecorded,
+    )
     tables = (BOOKING_EVENTS, ROOM_NIGHTS)
 
     def rows(self, recorded: RecordedEvent) -> Iterable[tuple[FactTable, Sequence[Any]]]:

@@ -13,15 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from commands.ports import RecordedEvent
-from domain.booking.events import (
-    BookingAwaitingPayment,
-    BookingCancelled,
-    BookingConfirmed,
-    BookingDetails,
-    BookingRejected,
-    BookingRequested,
-    CancellationRequested,
-)
+from domain.booking.events import BookingCancelled, BookingDetails, BookingRejected, CancellationRequested
+from domain.booking.state import STATUS_AFTER
 from domain.shared.money import Money
 from projections.ports import Document
 from projections.projection import DocumentProjection
@@ -44,16 +37,9 @@ class BookingPages(DocumentProjection):
     """Keyed by booking_id."""
 
     name = "booking_pages"
-    version = 1
+    version = 2
     service = "bookings"
-    takes = (
-        BookingRequested,
-        BookingAwaitingPayment,
-        BookingConfirmed,
-        BookingRejected,
-        CancellationRequested,
-        BookingCancelled,
-    )
+    takes = (*STATUS_AFTER, CancellationRequested)
 
     def keys(self, recorded: RecordedEvent) -> Iterable[str]:
         """Every booking event names its booking."""
@@ -63,21 +49,18 @@ class BookingPages(DocumentProjection):
     def apply(self, document: Document | None, recorded: RecordedEvent) -> Document | None:
         """See Projection."""
         at = instant(recorded.metadata.at)
-        page = {"reason": None, "charge": None, "refund": None, "created_at": at}
+        page: Document = {"reason": None, "charge": None, "refund": None, "created_at": at}
         page |= (document or {}) | {"updated_at": at, "version": recorded.version}
         if isinstance(recorded.event, BookingDetails):
             page |= _details(recorded.event)
+        status = STATUS_AFTER.get(type(recorded.event))
+        if status is not None:
+            page |= {"status": status}
         match recorded.event:
-            case BookingRequested():
-                return page | {"status": "pending"}
-            case BookingAwaitingPayment():
-                return page | {"status": "awaiting_payment"}
-            case BookingConfirmed():
-                return page | {"status": "confirmed"}
             case BookingRejected() as event:
-                return page | {"status": "rejected", "reason": event.reason}
+                page |= {"reason": event.reason}
             case BookingCancelled() as event:
-                return page | {"status": "cancelled", "charge": money(event.charge), "refund": money(event.refund)}
+                page |= {"charge": money(event.charge), "refund": money(event.refund)}
         return page
 
 

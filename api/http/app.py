@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from api.http.accounts import keys_router, login_router, me_router
 from api.http.analytics import analytics_router
+from api.http.arrivals import arrivals_router
 from api.http.audits import audits_router
 from api.http.availability import get_availability
 from api.http.booking_events import booking_events_router
@@ -33,7 +34,7 @@ from api.http.replays import replays_router
 from api.http.request_ids import add_headers
 from api.http.requests import ApiRequest
 from api.http.sagas import sagas_router
-from api.http.search import get_hotel, search_hotels
+from api.http.search import get_hotel, search_hotels, suggest_hotels
 from api.http.settings import HttpSettings
 from api.http.staff import staff_router
 from api.http.tracing import TracedRequests, note_error
@@ -41,22 +42,20 @@ from api.http.watching import StreamWatch
 from api.platform import Platform
 from api.web.pages import web_plugin
 from commands.tracing import UNTRACED, Tracing
-from domain.booking.events import (
-    BookingAwaitingPayment,
-    BookingCancelled,
-    BookingConfirmed,
-    BookingRejected,
-    BookingRequested,
-    CancellationRequested,
-)
+from domain.booking.events import CancellationRequested
+from domain.booking.state import STATUS_AFTER
+from domain.shared.messages import Event
 
 ROUTERS: Sequence[ControllerRouterHandler] = (
     login_router,
     me_router,
     keys_router,
-    Router("/v1/hotels", route_handlers=[search_hotels, get_hotel, get_offers, get_availability, *WRITERS]),
+    Router(
+        "/v1/hotels", route_handlers=[search_hotels, suggest_hotels, get_hotel, get_offers, get_availability, *WRITERS]
+    ),
     bookings_router,
     booking_events_router,
+    arrivals_router,
     cancellation_quotes_router,
     payments_router,
     analytics_router,
@@ -72,14 +71,7 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     health_router,
     machines_router,
 )
-_BOOKING_EVENTS = (
-    BookingRequested,
-    BookingAwaitingPayment,
-    BookingConfirmed,
-    BookingRejected,
-    CancellationRequested,
-    BookingCancelled,
-)
+_BOOKING_EVENTS: tuple[type[Event], ...] = (*STATUS_AFTER, CancellationRequested)
 
 
 def create_app(platform: Platform, http: HttpSettings | None = None, tracing: Tracing = UNTRACED) -> Litestar:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from api.http.views import MoneyView, NightPriceView, TierView, View
-
-BookingStatus = Literal["pending", "awaiting_payment", "confirmed", "rejected", "cancelled"]
+from domain.booking.state import BookingStatus
 
 
 class StayView(View):

@@ -15,7 +15,7 @@ from api.http.security import is_staff
 from api.http.views import money_view, utc
 from commands.ports import RecordedEvent
 from domain.booking.events import BookingDetails, CancellationRequested
-from domain.booking.state import BOOKING, BookingState
+from domain.booking.state import BOOKING, OUTCOMES, BookingState
 from domain.shared.errors import NotFound
 from domain.shared.money import Money
 
@@ -84,7 +84,7 @@ def as_of(events: Sequence[RecordedEvent], at: dt.datetime | None) -> Sequence[R
 def at_rest(state: BookingState) -> bool:
     """Whether nothing more will happen to the booking by itself."""
     cancelling = state.settlement is not None and state.status != "cancelled"
-    return state.status in {"confirmed", "rejected", "cancelled"} and not cancelling
+    return state.status in OUTCOMES and not cancelling
 
 
 async def _may_see(request: ApiRequest, details: BookingDetails) -> bool:

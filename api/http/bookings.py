@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -29,15 +29,13 @@ from commands.accounts import Person, Remark
 from commands.ports import Answer, RecordedEvent
 from commands.security import OfferInvalid
 from domain.booking.commands import RequestBooking, RequestCancellation
-from domain.booking.state import BOOKING, BookingState
+from domain.booking.state import BOOKING, OUTCOMES, BookingState, BookingStatus
 from domain.shared.errors import Forbidden, InvalidCommand
 from projections.ports import Document, Where
 
 BOOKING_PAGES = "booking_pages"
 HOTEL_PAGES = "hotel_pages"
 Json = Response[dict[str, Any] | None]
-Status = Literal["pending", "awaiting_payment", "confirmed", "rejected", "cancelled"]
-_OUTCOMES = frozenset({"confirmed", "rejected", "cancelled"})
 _OWNED_AT_ONCE = 500
 
 
@@ -61,7 +59,7 @@ async def request_booking(request: ApiRequest, data: JSONBody[NewBooking]) -> Js
     wait = preferred_wait(request)
     events = await _settled(request, booking_id, wait, lambda state: state.status != "pending")
     view = await booking_view(request, events)
-    outcome = wait is not None and view["status"] in _OUTCOMES
+    outcome = wait is not None and view["status"] in OUTCOMES
     headers = _answer_headers(answer, view, wait) | {"Location": f"/v1/bookings/{booking_id}"}
     return Response(view, status_code=201 if outcome else 202, headers=headers)
 
@@ -86,7 +84,7 @@ async def get_booking(
 @get("/", responses={200: spec(BookingsView, description="Bookings, newest first.")})
 async def list_bookings(
     request: ApiRequest,
-    status: FromQuery[Status | None] = None,
+    status: FromQuery[BookingStatus | None] = None,
     hotel_id: FromQuery[UUID | None] = None,
     first: Annotated[dt.date | None, QueryParameter(name="from", description="check-in on or after")] = None,
     end: Annotated[dt.date | None, QueryParameter(name="to", description="check-in before")] = None,

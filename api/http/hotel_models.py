@@ -111,6 +111,13 @@ class HotelHitsView(View):
     next_cursor: str | None
 
 
+class SuggestionsView(View):
+    """Names of cities and hotels."""
+
+    items: list[str]
+    next_cursor: None
+
+
 class OfferView(View):
     """What can be booked, at a price that ``offer_token`` fixes for a quarter of an hour."""
 

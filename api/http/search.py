@@ -10,7 +10,7 @@ from uuid import UUID
 from litestar import Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from api.http.hotel_models import HotelHitsView, HotelView
+from api.http.hotel_models import HotelHitsView, HotelView, SuggestionsView
 from api.http.positions import reached
 from api.http.quoting import Party, Priced, priced_plans
 from api.http.requests import ApiRequest
@@ -88,6 +88,24 @@ async def search_hotels(
         "next_cursor": hits.next_cursor,
     }
     return Response(body, headers=headers)
+
+
+@get(
+    "/suggestions",
+    responses={200: spec(SuggestionsView, description="The nearest first, cities before hotels.")},
+    opt=PUBLIC,
+    tags=["Search"],
+)
+async def suggest_hotels(
+    request: ApiRequest,
+    q: Annotated[str, QueryParameter(max_length=200, description="the first letters, typos allowed")],
+    limit: Annotated[int, QueryParameter(ge=1, le=20)] = 8,
+) -> Json:
+    """Names of cities and hotels to go on with, while somebody types."""
+    headers = await reached(request, HOTEL_SEARCH)
+    prefix = _text("q", q)
+    names = await request.platform.search.suggest(HOTEL_SEARCH, prefix, limit) if prefix else []
+    return Response({"items": list(names), "next_cursor": None}, headers=headers)
 
 
 @get(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,9 +17,12 @@ from api.web.forms import submitted
 from api.web.rendering import Page, page, see
 from api.web.visitors import PageRequest
 from api.web.words import cancellation_terms
+from domain.booking.state import OUTCOMES
 
-_NOT_FOUND, _CONFLICT = 404, 409
-_AT_REST = frozenset({"confirmed", "rejected", "cancelled", "checked_in", "checked_out", "no_show"})
+ARRIVAL_STEPS = {"check-in": {"confirmed", "no_show"}, "no-show": {"confirmed"}, "check-out": {"checked_in"}}
+"""What hotels record of a stay, and the statuses in which it makes sense."""
+_STAFF = frozenset({"hotelier", "operator", "admin"})
+_NOT_FOUND, _CONFLICT, _PRECONDITION_FAILED = 404, 409, 412
 _CURSOR = "cursor"
 _KEPT = frozenset({"type", "asgi", "http_version", "method", "scheme", "client", "server"})
 _FORWARDED = frozenset({b"accept", b"host", b"last-event-id"})
@@ -37,24 +40,53 @@ async def bookings_page(request: PageRequest) -> Page:
 @get("/bookings/{booking_id:uuid}", include_in_schema=False)
 async def booking_page(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
     """One booking; the page follows it for as long as anything happens to it by itself."""
-    token = await request.token()
+    return await _booking(request, booking_id, await request.token(), None)
+
+
+@post("/bookings/{booking_id:uuid}/arrival", include_in_schema=False, status_code=303)
+async def record_arrival(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
+    """What the hotel's people record of the stay, if the booking is still as their page showed it."""
+    here = f"/bookings/{booking_id}"
+    token = await request.token(here)
+    fields = await submitted(request)
+    step = fields.get("step", "")
+    if step not in ARRIVAL_STEPS:
+        return see(here)
+    try:
+        await request.api.post(f"/v1{here}/{step}", {}, token, If_Match=f'"{fields.get("version", "")}"')
+    except ApiProblem as error:
+        if error.status not in {_CONFLICT, _PRECONDITION_FAILED}:
+            raise
+        return await _booking(request, booking_id, token, error)
+    return see(here)
+
+
+async def _booking(request: PageRequest, booking_id: UUID, token: str, problem: ApiProblem | None) -> Page:
     booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
-    hotel, payment, history = await asyncio.gather(
-        _hotel(request, booking["hotel_id"]), _payment(request, booking, token), _history(request, booking_id, token)
+    hotel, payment, history, me = await asyncio.gather(
+        _hotel(request, booking["hotel_id"]),
+        _payment(request, booking, token),
+        _history(request, booking_id, token),
+        request.api.get("/v1/me", token),
     )
+    guest_actor = history[0]["who"] if history else ""
     return page(
         request,
         "booking.html",
+        problem.status if problem else 200,
         booking=booking,
         hotel=hotel,
         room=_room(hotel, booking),
         plan=_plan(hotel, booking),
         payment=payment,
         history=history,
-        guest_actor=history[0]["who"] if history else "",
+        guest_actor=guest_actor,
         terms=_terms(hotel, booking),
         settled=_is_settled(booking),
         can_cancel=booking["status"] == "confirmed" and _is_settled(booking) and not _begun(booking),
+        # The guest's own page has none of this, whatever else they are.
+        arrival_steps=_arrival_steps(booking) if _is_staff(me) and guest_actor != f"user:{me['user_id']}" else (),
+        problem=problem,
     )
 
 
@@ -131,6 +163,15 @@ async def _cancellation(request: PageRequest, booking_id: UUID, notice: str | No
     )
 
 
+def _is_staff(me: Answer) -> bool:
+    return not _STAFF.isdisjoint(me["roles"])
+
+
+def _arrival_steps(booking: Answer) -> Sequence[str]:
+    """What may be recorded next; whether it is too early or too late for it is said by the API."""
+    return [step for step, before in ARRIVAL_STEPS.items() if booking["status"] in before and _is_settled(booking)]
+
+
 async def hotels_of(request: PageRequest, bookings: Iterable[Answer]) -> dict[str, Answer]:
     """The hotels of ``bookings``, by their ids."""
     ids = {booking["hotel_id"] for booking in bookings}
@@ -187,4 +228,4 @@ def _begun(booking: Answer) -> bool:
 def _is_settled(booking: Answer) -> bool:
     """Whether nothing more will happen by itself: it has its outcome, and no cancellation is under way."""
     cancelling = booking["cancellation"] is not None and booking["status"] != "cancelled"
-    return booking["status"] in _AT_REST and not cancelling
+    return booking["status"] in OUTCOMES and not cancelling

@@ -23,6 +23,7 @@ from api.web.booking_pages import (
     bookings_page,
     cancel,
     cancellation_page,
+    record_arrival,
 )
 from api.web.client import Backstage, in_process_client
 from api.web.errors import EXCEPTION_HANDLERS, or_page
@@ -78,6 +79,7 @@ def _pages() -> Router:
             act_on_payment,
             cancellation_page,
             cancel,
+            record_arrival,
             account_page,
             deletion_page,
             delete_account,

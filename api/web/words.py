@@ -80,7 +80,11 @@ _EVENTS = {
     "BookingRejected": "Booking could not be made",
     "CancellationRequested": "Cancellation requested",
     "BookingCancelled": "Booking cancelled",
+    "GuestCheckedIn": "Checked in",
+    "GuestCheckedOut": "Checked out",
+    "NoShowRecorded": "Not arrived",
 }
+_ARRIVAL_STEPS = {"check-in": "Check in", "no-show": "Guest has not come", "check-out": "Check out"}
 Tone = Literal["good", "fair", "poor"]
 
 
@@ -217,6 +221,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "status": _named(_STATUSES),
     "reason": _named(_REASONS),
     "payment_status": _named(_PAYMENT_STATUSES),
+    "arrival_step": _named(_ARRIVAL_STEPS),
     "event": _event,
     "day_span": day_span,
     "event_name": event_name,

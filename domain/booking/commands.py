@@ -69,5 +69,24 @@ class RequestCancellation(BookingCommand, name="bookings.RequestCancellation"):
     expected_version: int | None = None
 
 
+class CheckIn(BookingCommand, name="bookings.CheckIn"):
+    """The guest is here. ``today`` is the date in the hotel's time zone. Answers {booking_id, status, version}."""
+
+    today: dt.date
+    expected_version: int | None = None
+
+
+class CheckOut(BookingCommand, name="bookings.CheckOut"):
+    """The guest leaves. Answers {booking_id, status, version}."""
+
+    expected_version: int | None = None
+
+
+class RecordNoShow(BookingCommand, name="bookings.RecordNoShow"):
+    """The stay has begun and the guest has not come. Answers {booking_id, status, version}."""
+
+    expected_version: int | None = None
+
+
 class CompleteCancellation(BookingCommand, name="bookings.CompleteCancellation"):
     """Rooms and money are given back. Sent by the cancellation saga."""

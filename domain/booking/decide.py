@@ -12,8 +12,11 @@ from uuid import UUID, uuid5
 from domain.booking.commands import (
     AwaitPayment,
     BookingCommand,
+    CheckIn,
+    CheckOut,
     CompleteCancellation,
     ConfirmBooking,
+    RecordNoShow,
     RejectBooking,
     RequestBooking,
     RequestCancellation,
@@ -26,8 +29,11 @@ from domain.booking.events import (
     BookingRejected,
     BookingRequested,
     CancellationRequested,
+    GuestCheckedIn,
+    GuestCheckedOut,
+    NoShowRecorded,
 )
-from domain.booking.state import BookingState, details_of
+from domain.booking.state import STANDING, BookingState, BookingStatus, details_of
 from domain.hotel.cancellation import percent_charged, policy
 from domain.hotel.events import PaymentPolicy
 from domain.hotel.places import CURRENCIES
@@ -101,7 +107,7 @@ def decide_confirm(state: BookingState, command: ConfirmBooking) -> list[Event]:
         raise IllegalTransition(
             f"booking {command.booking_id} was rejected ({state.rejection}) and cannot be confirmed"
         )
-    if state.status in {"confirmed", "cancelled"}:
+    if state.status in STANDING or state.status == "cancelled":
         return []
     return [BookingConfirmed(**details_of(details))]
 
@@ -109,7 +115,7 @@ def decide_confirm(state: BookingState, command: ConfirmBooking) -> list[Event]:
 def decide_reject(state: BookingState, command: RejectBooking) -> list[Event]:
     """Reject, once; the first reason stays. Raises NotFound; IllegalTransition if the booking was confirmed."""
     details = _requested(state, command)
-    if state.status in {"confirmed", "cancelled"}:
+    if state.status in STANDING or state.status == "cancelled":
         raise IllegalTransition(f"booking {command.booking_id} is {state.status} and cannot be rejected; cancel it")
     if state.status == "rejected":
         return []
@@ -164,6 +170,53 @@ def decide_complete_cancellation(state: BookingState, command: CompleteCancellat
             reason=state.settlement.reason,
         )
     ]
+
+
+def decide_check_in(state: BookingState, command: CheckIn) -> list[Event]:
+    """The guest of a confirmed booking, or of a no-show, has come: on any day of the stay before its last.
+
+    Raises NotFound, VersionMismatch; IllegalTransition, also while a cancellation is under way.
+    """
+    details = _standing(state, command, command.expected_version, {"confirmed", "no_show"}, "checked in")
+    stay = details.stay
+    if not stay.check_in <= command.today < stay.check_out:
+        raise IllegalTransition(
+            f"booking {command.booking_id} can be checked in from {stay.check_in} to before {stay.check_out};"
+            f" at the hotel it is {command.today}"
+        )
+    return [GuestCheckedIn(**details_of(details))]
+
+
+def decide_check_out(state: BookingState, command: CheckOut) -> list[Event]:
+    """Who is checked in leaves, at any time. Raises NotFound, VersionMismatch, IllegalTransition."""
+    details = _standing(state, command, command.expected_version, {"checked_in"}, "checked out")
+    return [GuestCheckedOut(**details_of(details))]
+
+
+def decide_no_show(state: BookingState, command: RecordNoShow, now: dt.datetime) -> list[Event]:
+    """Nobody has come to a confirmed booking, as can be said from ``check_in_at`` on: until then it can be cancelled.
+
+    Raises NotFound, VersionMismatch; IllegalTransition, also while a cancellation is under way.
+    """
+    details = _standing(state, command, command.expected_version, {"confirmed"}, "a no-show")
+    if now < details.check_in_at:
+        raise IllegalTransition(
+            f"booking {command.booking_id} is no no-show before its stay begins at {details.check_in_at.isoformat()}"
+        )
+    return [NoShowRecorded(**details_of(details))]
+
+
+def _standing(
+    state: BookingState, command: BookingCommand, expected_version: int | None, allowed: set[BookingStatus], after: str
+) -> BookingDetails:
+    """The booking, if it may go on from its status to ``after``."""
+    details = _requested(state, command)
+    require_version(f"booking {command.booking_id}", state.version, expected_version)
+    if state.status not in allowed:
+        raise IllegalTransition(f"booking {command.booking_id} is {state.status} and cannot be {after}")
+    if state.settlement is not None:
+        raise IllegalTransition(f"booking {command.booking_id} is being cancelled and cannot be {after}")
+    return details
 
 
 def _requested(state: BookingState, command: BookingCommand) -> BookingDetails:

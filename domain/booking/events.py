@@ -84,6 +84,18 @@ class CancellationRequested(BookingEvent, topic="bookings.v1.CancellationRequest
     reason: str
 
 
+class GuestCheckedIn(BookingDetails, topic="bookings.v1.GuestCheckedIn"):
+    """The guest has arrived; after a no-show too, if they came late after all."""
+
+
+class GuestCheckedOut(BookingDetails, topic="bookings.v1.GuestCheckedOut"):
+    """The guest has left, perhaps earlier than booked; the booking is over."""
+
+
+class NoShowRecorded(BookingDetails, topic="bookings.v1.NoShowRecorded"):
+    """The stay has begun and nobody has come. The rooms stay the guest's, and what was paid stays the hotel's."""
+
+
 class BookingCancelled(BookingDetails, topic="bookings.v1.BookingCancelled"):
     """The rooms are free again and the money is settled."""
 

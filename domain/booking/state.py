@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -14,13 +15,33 @@ from domain.booking.events import (
     BookingRejected,
     BookingRequested,
     CancellationRequested,
+    GuestCheckedIn,
+    GuestCheckedOut,
+    NoShowRecorded,
     RejectionReason,
 )
 from domain.shared.aggregate import Aggregate
 from domain.shared.messages import Event
 from domain.shared.money import Money
 
-BookingStatus = Literal["pending", "awaiting_payment", "confirmed", "rejected", "cancelled"]
+BookingStatus = Literal[
+    "pending", "awaiting_payment", "confirmed", "rejected", "cancelled", "checked_in", "checked_out", "no_show"
+]
+STANDING: frozenset[BookingStatus] = frozenset({"confirmed", "checked_in", "checked_out", "no_show"})
+"""A booking that was confirmed and not cancelled: the rooms are sold to it, and what it paid is kept."""
+OUTCOMES: frozenset[BookingStatus] = STANDING | {"rejected", "cancelled"}
+"""What the sagas bring about, and what follows from it."""
+STATUS_AFTER: Mapping[type[Event], BookingStatus] = {
+    BookingRequested: "pending",
+    BookingAwaitingPayment: "awaiting_payment",
+    BookingConfirmed: "confirmed",
+    BookingRejected: "rejected",
+    BookingCancelled: "cancelled",
+    GuestCheckedIn: "checked_in",
+    GuestCheckedOut: "checked_out",
+    NoShowRecorded: "no_show",
+}
+"""The status that an event leads to; all others leave it as it is."""
 
 
 class Settlement(BaseModel):
@@ -51,28 +72,16 @@ class BookingState(BaseModel):
 
 def evolve(state: BookingState, event: Event) -> BookingState:
     """The state after ``event``."""
-    return state.model_copy(update={"version": state.version + 1, **_changes(event)})
-
-
-def _changes(event: Event) -> dict[str, Any]:
+    changes: dict[str, Any] = {"version": state.version + 1, "status": STATUS_AFTER.get(type(event), state.status)}
     match event:
         case BookingRequested():
-            return {
-                "status": "pending",
-                "details": BookingDetails(**details_of(event)),
-                "payment_provider": event.payment_provider,
-            }
-        case BookingAwaitingPayment():
-            return {"status": "awaiting_payment"}
-        case BookingConfirmed():
-            return {"status": "confirmed"}
+            changes["details"] = BookingDetails(**details_of(event))
+            changes["payment_provider"] = event.payment_provider
         case BookingRejected():
-            return {"status": "rejected", "rejection": event.reason}
+            changes["rejection"] = event.reason
         case CancellationRequested():
-            return {"settlement": Settlement(charge=event.charge, refund=event.refund, reason=event.reason)}
-        case BookingCancelled():
-            return {"status": "cancelled"}
-    return {}
+            changes["settlement"] = Settlement(charge=event.charge, refund=event.refund, reason=event.reason)
+    return state.model_copy(update=changes)
 
 
 def details_of(details: BookingDetails) -> dict[str, Any]:

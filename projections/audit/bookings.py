@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from commands.ports import Position, RecordedEvent
-from domain.booking.events import (
-    BookingAwaitingPayment,
-    BookingCancelled,
-    BookingConfirmed,
-    BookingRejected,
-    BookingRequested,
-    CancellationRequested,
-)
-from domain.booking.state import BookingStatus
+from domain.booking.events import BookingCancelled, BookingRequested, CancellationRequested
+from domain.booking.state import OUTCOMES, STANDING, STATUS_AFTER, BookingStatus
 from domain.saga.events import SagaReacted
+from domain.shared.messages import Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
 from projections.audit.findings import GRACE, Cut, Findings, Period, Place
@@ -48,13 +42,13 @@ class Booking:
     @property
     def kept(self) -> Money:
         """What its outcome lets us keep of the guest's money, once it is settled."""
-        if self.status == "confirmed":
+        if self.status in STANDING:
             return self.due_now
         return self.charge or Money.zero(self.due_now.currency)
 
     def settled(self, cut: Cut) -> bool:
         """Whether everything about it had come to its end at the cut, so that it can be judged."""
-        final = self.status in {"rejected", "cancelled"} or (self.status == "confirmed" and not self.cancelling)
+        final = self.status in OUTCOMES and (self.status == "cancelled" or not self.cancelling)
         return final and BOOKING_SAGA in self.begun and not self.open and self.last <= cut.settled
 
 
@@ -75,15 +69,7 @@ class OpenSaga:
 class Bookings:
     """Follows bookings and their sagas."""
 
-    takes = (
-        BookingRequested,
-        BookingAwaitingPayment,
-        BookingConfirmed,
-        BookingRejected,
-        CancellationRequested,
-        BookingCancelled,
-        SagaReacted,
-    )
+    takes: tuple[type[Event], ...] = (*STATUS_AFTER, CancellationRequested, SagaReacted)
 
     def __init__(self, period: Period) -> None:
         self.sagas = Findings(
@@ -119,17 +105,12 @@ class Bookings:
             )
             return
         booking.last = recorded.position
+        booking.status = STATUS_AFTER.get(type(event), booking.status)
         match event:
-            case BookingAwaitingPayment():
-                booking.status = "awaiting_payment"
-            case BookingConfirmed():
-                booking.status = "confirmed"
-            case BookingRejected():
-                booking.status = "rejected"
             case CancellationRequested():
                 booking.cancelling = True
             case BookingCancelled():
-                booking.status, booking.charge = "cancelled", event.charge
+                booking.charge = event.charge
 
     def judged(self, cut: Cut) -> Iterator[tuple[UUID, Booking]]:
         """Bookings of the period that were settled at the cut."""
@@ -193,13 +174,13 @@ class Bookings:
             proof = [Place("bookings", booking_id)]
             if hold is not None and room_type_id is not None:
                 proof.append(Place("inventory", room_type_id, hold.version))
-            if booking.status != "confirmed":
+            if booking.status not in STANDING:
                 if hold is not None:
                     self.rooms.violation(
                         f"booking {booking_id} is {booking.status}, but has {hold.rooms} rooms", *proof
                     )
             elif hold is None:
-                self.rooms.violation(f"booking {booking_id} is confirmed, but has no rooms", *proof)
+                self.rooms.violation(f"booking {booking_id} is {booking.status}, but has no rooms", *proof)
             elif (room_type_id, hold.stay, hold.rooms) != (booking.room_type_id, booking.stay, booking.rooms):
                 self.rooms.violation(f"booking {booking_id} has other rooms or nights than were confirmed", *proof)
         for booking_id, (room_type_id, hold) in sold.items():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from commands.ports import RecordedEvent
+from domain.booking.state import STANDING
 from domain.payment.events import (
     CaptureRequested,
     PaymentAuthorised,
@@ -134,7 +135,7 @@ class Payments:
             self.money.violation(f"{captured} is not on record", proof[0])
         elif booking.payment_id != payment_id:
             self.money.violation(f"{captured} is paid by {booking.payment_id}", *proof)
-        elif booking.quarantined and booking.status != "confirmed":
+        elif booking.quarantined and booking.status not in STANDING:
             self.money.violation(f"{captured} is {booking.status} and whose saga is quarantined", *proof)
 
     def _captured(self, payment: Payment, recorded: RecordedEvent, event: PaymentCaptured) -> None:

@@ -14,7 +14,8 @@ import httpx
 from tests.e2e.running import RunningPlatform, ok
 
 PASSWORD = "correct horse battery staple"
-FIRST_NIGHT = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=30)
+TODAY = dt.datetime.now(dt.UTC).date()
+FIRST_NIGHT = TODAY + dt.timedelta(days=30)
 LAST_NIGHT = FIRST_NIGHT + dt.timedelta(days=120)
 
 
@@ -29,7 +30,10 @@ async def registered(platform: RunningPlatform) -> httpx.AsyncClient:
 
 
 async def open_hotel(hotelier: httpx.AsyncClient, *, rooms: int = 10, amount: str = "100.00") -> dict[str, str]:
-    """A hotel with one room type and one flexible plan: {hotel_id, room_type_id, rate_plan_id, name, city}."""
+    """A hotel with one room type and one flexible plan, on sale from today.
+
+    {hotel_id, room_type_id, rate_plan_id, name, city}.
+    """
     city = f"Testville{uuid.uuid4().hex[:8]}"
     name = f"Hotel {uuid.uuid4().hex[:8]}"
     hotel = {
@@ -37,7 +41,7 @@ async def open_hotel(hotelier: httpx.AsyncClient, *, rooms: int = 10, amount: st
         "city": city,
         "country": "PT",
         "location": {"lat": 38.7, "lon": -9.1},
-        "time_zone": "Europe/Lisbon",
+        "time_zone": "UTC",
         "currency": "EUR",
         "stars": 4,
         "amenities": ["wifi", "pool"],
@@ -64,7 +68,7 @@ async def open_hotel(hotelier: httpx.AsyncClient, *, rooms: int = 10, amount: st
     }
     answer = await hotelier.post(f"/v1/hotels/{hotel_id}/rate-plans", json=plan, headers=_key())
     rate_plan_id = ok(answer, 201)["rate_plan_id"]
-    prices = {"from": FIRST_NIGHT.isoformat(), "to": LAST_NIGHT.isoformat(), "amount": amount}
+    prices = {"from": TODAY.isoformat(), "to": LAST_NIGHT.isoformat(), "amount": amount}
     ok(await hotelier.put(f"/v1/hotels/{hotel_id}/rate-plans/{rate_plan_id}/prices", json=prices))
     ids = {"hotel_id": hotel_id, "room_type_id": room_type_id, "rate_plan_id": rate_plan_id}
     await until(lambda: _has_offers(hotelier, hotel_id))

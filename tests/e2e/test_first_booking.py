@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.running import RunningPlatform, ok
-from tests.e2e.stories import book, offer, open_hotel, registered, stay, until
+from tests.e2e.stories import TODAY, book, offer, open_hotel, registered, stay, until
 
 
 async def test_a_guest_finds_books_and_cancels(platform: RunningPlatform) -> None:
@@ -44,6 +44,26 @@ async def test_a_guest_finds_books_and_cancels(platform: RunningPlatform) -> Non
             name.rpartition(".")[2] for name in told
         }
         assert all(entry["when"] and entry["who"] for entry in history)
+
+
+async def test_a_guest_stays(platform: RunningPlatform) -> None:
+    """From today on: the hotel checks the guest in and out, and all that anybody reads says so."""
+    async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
+        hotel = await open_hotel(hotelier)
+        booked = await book(guest, (await offer(guest, hotel["hotel_id"], start=TODAY))["offer_token"])
+        booking, path = ok(booked, 201), booked.headers["Location"]
+        for step, status in (("check-in", "checked_in"), ("check-out", "checked_out")):
+            version = {"If-Match": (await guest.get(path)).headers["ETag"]}
+            assert (await guest.post(f"{path}/{step}", headers=version)).status_code == httpx.codes.FORBIDDEN
+            recorded = await hotelier.post(f"{path}/{step}", headers=version)
+            assert ok(recorded)["status"] == status
+            read = {"X-Position": recorded.headers["X-Position"]}
+            for reader in (guest, hotelier):
+                items = ok(await reader.get("/v1/bookings", params={"status": status}, headers=read))["items"]
+                assert booking["booking_id"] in {item["booking_id"] for item in items}
+        assert (await guest.post(f"{path}/cancellation")).status_code == httpx.codes.CONFLICT
+        payment = ok(await guest.get(f"/v1/payments/{booking['payment']['payment_id']}"))
+        assert (payment["status"], payment["captured"]["amount"]) == ("captured", "200.00")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
@@ -64,6 +64,16 @@ async def register(page: Page) -> None:
     await page.get_by_label("E-mail").fill(f"guest-{uuid.uuid4().hex[:12]}@example.com")
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Register").click()
+    await expect(page.get_by_role("link", name="My bookings").first).to_be_visible()
+
+
+async def log_in(page: Page, account: Mapping[str, str]) -> None:
+    """Log in from the start page, with an account's {email, password}."""
+    await page.goto("/")
+    await page.get_by_role("link", name="Log in").first.click()
+    await page.get_by_label("E-mail").fill(account["email"])
+    await page.get_by_label("Password").fill(account["password"])
+    await page.get_by_role("button", name="Log in").click()
     await expect(page.get_by_role("link", name="My bookings").first).to_be_visible()
 
 

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.e2e.running import RunningPlatform
-from tests.e2e.stories import FIRST_NIGHT, PASSWORD, book, offer, open_hotel, registered, stay, until
-from tests.e2e.web.browsing import choose_offer, chromium, guest_page, pay, register
+from tests.e2e.running import RunningPlatform, ok
+from tests.e2e.stories import FIRST_NIGHT, PASSWORD, TODAY, book, offer, open_hotel, registered, stay, until
+from tests.e2e.web.browsing import choose_offer, chromium, guest_page, log_in, pay, register
 
 pytestmark = pytest.mark.xdist_group("e2e-embedded")
 PHONE = {"width": 390, "height": 844}
@@ -105,6 +105,23 @@ async def test_a_booking_is_followed_live(page: Page, embedded_platform: Running
     await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
     await expect(page.get_by_role("status")).to_have_text("Confirmed")
     assert await page.evaluate("window.stillTheSame")
+
+
+async def test_a_hotelier_checks_a_guest_in_and_out(page: Page, embedded_platform: RunningPlatform) -> None:
+    platform = embedded_platform
+    async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
+        hotel = await open_hotel(hotelier)
+        token = (await offer(guest, hotel["hotel_id"], start=TODAY))["offer_token"]
+        booking = ok(await book(guest, token), 201)
+    await log_in(page, platform.demo_account("hotelier"))
+    await page.goto(f"/bookings/{booking['booking_id']}")
+    await page.get_by_role("button", name="Check in").click()
+    await expect(page.get_by_role("heading", name="Checked in")).to_be_visible()
+    await expect(page.get_by_role("button", name="Guest has not come")).to_have_count(0)
+    await page.get_by_role("button", name="Check out").click()
+    await expect(page.get_by_role("heading", name="Stay completed")).to_be_visible()
+    await expect(page.get_by_role("heading", name="At the hotel")).to_have_count(0)
+    await expect(page.get_by_text("by staff")).to_have_count(2)
 
 
 async def test_three_d_secure_is_declined(page: Page, embedded_platform: RunningPlatform) -> None:

@@ -104,6 +104,12 @@ class MemorySearch:
         ]
         return HotelHits(hits, len(hits), {"city": {hotel["city"]: 1 for hotel in hits}}, None)
 
+    async def suggest(self, name: str, prefix: str, limit: int = 8) -> list[str]:
+        """See SearchStore; nothing is ranked."""
+        hotels = [hotel for hotel in self._documents.all(name).values() if hotel["listed"]]
+        names = [hotel[field] for field in ("city", "name") for hotel in hotels]
+        return [each for each in dict.fromkeys(names) if each.lower().startswith(prefix.lower())][:limit]
+
 
 class MemoryCalendars:
     """Calendars, made when they are asked for."""

@@ -360,3 +360,19 @@ async def test_what_was_written_can_be_read(world: World, hotelier: httpx.AsyncC
     assert "x-position-reached" not in (await hotelier.get(path)).headers
     for wrong in ("x", "hotels", "hotels:", "hotels:1", "nowhere:1.1", "hotels:-1.1", "hotels:1.1,", "9" * 500):
         refused(await world.anonymous.get(path, headers={"X-Position": wrong}), 400, "invalid-request")
+
+
+async def test_names_are_suggested_while_somebody_types(world: World) -> None:
+    await open_hotel(await world.as_("hotelier"), name="Lisboa Palace")
+    found = ok(await world.anonymous.get("/v1/hotels/suggestions", params={"q": " lis "}))
+    assert found == {"items": ["Lisbon", "Lisboa Palace"], "next_cursor": None}
+    one = ok(await world.anonymous.get("/v1/hotels/suggestions", params={"q": "lis", "limit": 1}))
+    assert one["items"] == ["Lisbon"]
+    assert ok(await world.anonymous.get("/v1/hotels/suggestions", params={"q": "  "}))["items"] == []
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"q": "x" * 201}, {"q": "a\x00"}, {"q": "a", "limit": 0}, {"q": "a", "limit": 21}]
+)
+async def test_suggestions_that_make_no_sense(world: World, params: dict[str, Any]) -> None:
+    refused(await world.anonymous.get("/v1/hotels/suggestions", params=params), 400, "invalid-request")

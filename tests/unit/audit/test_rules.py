@@ -7,7 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from domain.booking.events import BookingConfirmed, CancellationRequested
+from domain.booking.events import (
+    BookingConfirmed,
+    BookingEvent,
+    CancellationRequested,
+    GuestCheckedIn,
+    GuestCheckedOut,
+    NoShowRecorded,
+)
 from domain.inventory.events import AllotmentSet, HoldExpired, HoldReleased, NightLeft, RoomsHeld
 from domain.payment.events import (
     PaymentAuthorised,
@@ -143,6 +150,21 @@ def test_a_confirmed_booking_without_rooms(logs: Logs) -> None:
     logs.confirm()
     logs.saga("confirmed", "finished")
     assert logs.wrong() == {"stays": [f"booking {BOOKING} is confirmed, but has no rooms"]}
+
+
+@pytest.mark.parametrize("kind", [GuestCheckedIn, GuestCheckedOut, NoShowRecorded])
+def test_a_stay_that_has_begun_keeps_its_rooms_and_its_money(kind: type[BookingEvent]) -> None:
+    logs = Logs()
+    logs.book()
+    logs.happen(BOOKING, booking(kind))
+    assert logs.wrong() == {}
+    without = Logs()
+    without.request()
+    without.saga("holding")
+    without.confirm()
+    without.saga("confirmed", "finished")
+    without.happen(BOOKING, booking(kind))
+    assert set(without.wrong()) == {"stays", "money"}
 
 
 def test_rooms_of_nobody_and_of_a_rejected_booking(logs: Logs) -> None:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from domain.booking.commands import (
     AwaitPayment,
+    CheckIn,
+    CheckOut,
     CompleteCancellation,
     ConfirmBooking,
+    RecordNoShow,
     RejectBooking,
     RequestBooking,
     RequestCancellation,
@@ -21,8 +24,11 @@ from domain.booking.commands import (
 from domain.booking.decide import (
     AlreadyCancelled,
     decide_await_payment,
+    decide_check_in,
+    decide_check_out,
     decide_complete_cancellation,
     decide_confirm,
+    decide_no_show,
     decide_reject,
     decide_request,
     decide_request_cancellation,
@@ -35,11 +41,14 @@ from domain.booking.events import (
     BookingRejected,
     BookingRequested,
     CancellationRequested,
+    GuestCheckedIn,
+    GuestCheckedOut,
+    NoShowRecorded,
 )
 from domain.booking.state import BOOKING, BookingState, details_of
 from domain.hotel.cancellation import POLICIES
 from domain.hotel.events import CancellationTier, NightPrice, PaymentPolicy
-from domain.shared.errors import AlreadyExists, IllegalTransition, InvalidCommand, NotFound
+from domain.shared.errors import AlreadyExists, IllegalTransition, InvalidCommand, NotFound, VersionMismatch
 from domain.shared.messages import Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
@@ -101,6 +110,7 @@ CANCELLING = CancellationRequested(
     refund=eur(20_000),
     reason="ill",
 )
+CHECKED_IN, CHECKED_OUT, NO_SHOW = GuestCheckedIn(**DETAILS), GuestCheckedOut(**DETAILS), NoShowRecorded(**DETAILS)
 CANCELLED = BookingCancelled(**DETAILS, charge=eur(20_000), refund=eur(20_000), reason="ill")
 
 
@@ -169,7 +179,16 @@ class TestTheOutcome:
     def test_it_is_confirmed(self, before: list[Event]) -> None:
         given(BOOKING, REQUESTED, *before).when(confirming).then(CONFIRMED)
 
-    @pytest.mark.parametrize("history", [[CONFIRMED], [CONFIRMED, CANCELLING], [CONFIRMED, CANCELLING, CANCELLED]])
+    @pytest.mark.parametrize(
+        "history",
+        [
+            [CONFIRMED],
+            [CONFIRMED, CANCELLING],
+            [CONFIRMED, CANCELLING, CANCELLED],
+            [CONFIRMED, CHECKED_IN],
+            [CONFIRMED, NO_SHOW],
+        ],
+    )
     def test_it_is_confirmed_once(self, history: list[Event]) -> None:
         given(BOOKING, REQUESTED, *history).when(confirming).then_nothing()
 
@@ -184,7 +203,7 @@ class TestTheOutcome:
     def test_what_was_rejected_cannot_be_confirmed(self) -> None:
         given(BOOKING, REQUESTED, REJECTED).when(confirming).then_refused(IllegalTransition)
 
-    @pytest.mark.parametrize("history", [[CONFIRMED], [CONFIRMED, CANCELLING, CANCELLED]])
+    @pytest.mark.parametrize("history", [[CONFIRMED], [CONFIRMED, CANCELLING, CANCELLED], [CONFIRMED, CHECKED_IN]])
     def test_what_was_confirmed_cannot_be_rejected(self, history: list[Event]) -> None:
         given(BOOKING, REQUESTED, *history).when(rejecting).then_refused(IllegalTransition)
 
@@ -273,7 +292,7 @@ class TestCancelling:
         unknown = self.cancelling().then_refused(NotFound)
         assert theirs.detail == unknown.detail
 
-    @pytest.mark.parametrize("history", [[], [AWAITING], [REJECTED]])
+    @pytest.mark.parametrize("history", [[], [AWAITING], [REJECTED], [CONFIRMED, CHECKED_IN], [CONFIRMED, NO_SHOW]])
     def test_only_a_confirmed_booking_can_be_cancelled(self, history: list[Event]) -> None:
         self.cancelling(REQUESTED, *history).then_refused(IllegalTransition)
 
@@ -302,3 +321,73 @@ class TestCancelling:
     def test_until_then_it_is_still_confirmed(self) -> None:
         assert given(BOOKING, REQUESTED, CONFIRMED, CANCELLING).state.status == "confirmed"
         assert given(BOOKING, REQUESTED, CONFIRMED, CANCELLING, CANCELLED).state.status == "cancelled"
+
+
+def checking_in(
+    *history: Event, today: dt.date = CHECK_IN, expected_version: int | None = None
+) -> Outcome[BookingState]:
+    command = CheckIn(booking_id=BOOKING_ID, today=today, expected_version=expected_version)
+    return given(BOOKING, *history).when(lambda state: decide_check_in(state, command))
+
+
+def checking_out(*history: Event, expected_version: int | None = None) -> Outcome[BookingState]:
+    command = CheckOut(booking_id=BOOKING_ID, expected_version=expected_version)
+    return given(BOOKING, *history).when(lambda state: decide_check_out(state, command))
+
+
+def missing(
+    *history: Event, now: dt.datetime = CHECK_IN_AT, expected_version: int | None = None
+) -> Outcome[BookingState]:
+    command = RecordNoShow(booking_id=BOOKING_ID, expected_version=expected_version)
+    return given(BOOKING, *history).when(lambda state: decide_no_show(state, command, now))
+
+
+class TestTheStay:
+    @pytest.mark.parametrize("today", STAY.nights)
+    def test_the_guest_comes_on_any_day_before_the_last(self, today: dt.date) -> None:
+        checking_in(REQUESTED, CONFIRMED, today=today).then(CHECKED_IN)
+
+    @pytest.mark.parametrize("today", [CHECK_IN - dt.timedelta(days=1), STAY.check_out])
+    def test_not_before_and_not_after(self, today: dt.date) -> None:
+        caught = checking_in(REQUESTED, CONFIRMED, today=today).then_refused(IllegalTransition)
+        assert str(today) in caught.detail
+
+    def test_the_guest_leaves(self) -> None:
+        checking_out(REQUESTED, CONFIRMED, CHECKED_IN).then(CHECKED_OUT)
+
+    @pytest.mark.parametrize("later", [dt.timedelta(0), dt.timedelta(days=30)])
+    def test_nobody_has_come(self, later: dt.timedelta) -> None:
+        missing(REQUESTED, CONFIRMED, now=CHECK_IN_AT + later).then(NO_SHOW)
+
+    def test_that_can_be_said_when_the_stay_begins(self) -> None:
+        early = CHECK_IN_AT - dt.timedelta(seconds=1)
+        missing(REQUESTED, CONFIRMED, now=early).then_refused(IllegalTransition)
+
+    def test_a_guest_who_comes_late_after_all_is_checked_in(self) -> None:
+        checking_in(REQUESTED, CONFIRMED, NO_SHOW, today=CHECK_IN + dt.timedelta(days=1)).then(CHECKED_IN)
+
+    @pytest.mark.parametrize(
+        "history",
+        [[], [AWAITING], [REJECTED], [CONFIRMED, CANCELLING], [CONFIRMED, CANCELLING, CANCELLED]],
+    )
+    def test_only_a_booking_that_stands(self, history: list[Event]) -> None:
+        for step in (checking_in, checking_out, missing):
+            step(REQUESTED, *history).then_refused(IllegalTransition)
+
+    def test_each_step_once(self) -> None:
+        checking_in(REQUESTED, CONFIRMED, CHECKED_IN).then_refused(IllegalTransition)
+        checking_in(REQUESTED, CONFIRMED, CHECKED_IN, CHECKED_OUT).then_refused(IllegalTransition)
+        checking_out(REQUESTED, CONFIRMED).then_refused(IllegalTransition)
+        checking_out(REQUESTED, CONFIRMED, CHECKED_IN, CHECKED_OUT).then_refused(IllegalTransition)
+        missing(REQUESTED, CONFIRMED, CHECKED_IN).then_refused(IllegalTransition)
+        missing(REQUESTED, CONFIRMED, NO_SHOW).then_refused(IllegalTransition)
+
+    def test_only_the_version_that_was_seen(self) -> None:
+        checking_in(REQUESTED, CONFIRMED, expected_version=1).then_refused(VersionMismatch)
+        checking_out(REQUESTED, CONFIRMED, CHECKED_IN, expected_version=2).then_refused(VersionMismatch)
+        missing(REQUESTED, CONFIRMED, expected_version=1).then_refused(VersionMismatch)
+        checking_in(REQUESTED, CONFIRMED, expected_version=2).then(CHECKED_IN)
+
+    def test_there_must_be_a_booking(self) -> None:
+        for step in (checking_in, checking_out, missing):
+            step().then_refused(NotFound)

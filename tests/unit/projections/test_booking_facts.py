@@ -14,6 +14,9 @@ from domain.booking.events import (
     BookingDetails,
     BookingRejected,
     BookingRequested,
+    GuestCheckedIn,
+    GuestCheckedOut,
+    NoShowRecorded,
 )
 from projections.booking_facts import BOOKING_EVENTS, ROOM_NIGHTS, BookingFacts
 from tests.unit.projections.booking_events import (
@@ -117,3 +120,10 @@ def test_keys_and_versions_are_columns(table: Any) -> None:
 
 def test_it_takes_every_event_that_settles_what_was_booked() -> None:
     assert set(BookingDetails.__subclasses__()) <= set(FACTS.takes)
+
+
+@pytest.mark.parametrize("kind", [GuestCheckedIn, GuestCheckedOut, NoShowRecorded])
+def test_what_happens_at_the_hotel_is_a_row_and_its_nights_stay_sold(kind: type[BookingDetails]) -> None:
+    found = rows(told(kind), 3)
+    assert [row["type"] for row in found["booking_events"]] == [kind.__name__]
+    assert "room_nights" not in found

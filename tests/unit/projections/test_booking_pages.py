@@ -15,6 +15,9 @@ from domain.booking.events import (
     BookingRejected,
     BookingRequested,
     CancellationRequested,
+    GuestCheckedIn,
+    GuestCheckedOut,
+    NoShowRecorded,
 )
 from domain.hotel.events import CancellationTier, NightPrice
 from domain.shared.money import Money
@@ -90,6 +93,9 @@ def test_a_requested_booking_is_pending_and_shows_everything_but_names() -> None
         ((REQUESTED, AWAITING, CONFIRMED), "confirmed"),
         ((REQUESTED, CONFIRMED, CANCELLATION), "confirmed"),
         ((REQUESTED, CONFIRMED, CANCELLATION, CANCELLED), "cancelled"),
+        ((REQUESTED, CONFIRMED, GuestCheckedIn(**DETAILS)), "checked_in"),
+        ((REQUESTED, CONFIRMED, GuestCheckedIn(**DETAILS), GuestCheckedOut(**DETAILS)), "checked_out"),
+        ((REQUESTED, CONFIRMED, NoShowRecorded(**DETAILS)), "no_show"),
     ],
 )
 def test_the_status_follows_the_events(events: tuple[Any, ...], status: str) -> None:

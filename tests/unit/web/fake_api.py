@@ -126,6 +126,8 @@ class FakeApi:
     """What it answers with, and what it was told."""
 
     status: str = "confirmed"
+    user_id: str = "1"
+    roles: list[str] = field(default_factory=lambda: ["guest"])
     offers: list[dict[str, Any]] = field(default_factory=lambda: [offer()])
     refusals: dict[str, Json] = field(default_factory=dict)
     action_url: str | None = None
@@ -212,7 +214,8 @@ async def logout(request: Asked) -> None:
 
 @get("/v1/me")
 async def me(request: Asked) -> Json:
-    body = {"name": "Ada", "email": "ada@example.com", "phone": None, "roles": ["guest"]}
+    body: dict[str, Any] = {"name": "Ada", "email": "ada@example.com", "phone": None, "user_id": fake(request).user_id}
+    body |= {"roles": fake(request).roles}
     return fake(request).signed_in(request) or Response(body)
 
 
@@ -274,6 +277,12 @@ async def cancel(request: Asked) -> Json:
     return fake(request).signed_in(request) or Response(booking("confirmed"), status_code=202)
 
 
+@post("/v1/bookings/{booking_id:uuid}/{step:str}", status_code=200)
+async def arrival(request: Asked) -> Json:
+    await fake(request).note(request)
+    return fake(request).signed_in(request) or fake(request).refusal(request) or Response(booking("checked_in"))
+
+
 @get("/v1/payments/{payment_id:uuid}")
 async def payment(request: Asked) -> Json:
     body = {
@@ -309,6 +318,7 @@ HANDLERS = [
     events,
     quote,
     cancel,
+    arrival,
     payment,
     action,
 ]

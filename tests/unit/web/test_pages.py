@@ -161,7 +161,7 @@ async def test_a_wrong_password_is_told(anonymous: httpx.AsyncClient, api: FakeA
 @pytest.mark.parametrize("token", ["", "made-up", "\u00e9"])
 async def test_a_form_from_elsewhere_is_refused(guest: httpx.AsyncClient, api: FakeApi, token: str) -> None:
     await guest.get("/login")
-    for path in (BOOK, f"{HERE}/cancellation", f"{HERE}/payment", "/logout", "/login", "/register"):
+    for path in (BOOK, f"{HERE}/cancellation", f"{HERE}/payment", f"{HERE}/arrival", "/logout", "/login", "/register"):
         answer = await guest.post(path, data={"form_token": token, "key": "1"})
         assert answer.status_code == 403, path
     assert not api.told
@@ -293,6 +293,9 @@ async def test_a_room_that_is_gone_cannot_be_booked(guest: httpx.AsyncClient, ap
         ("confirmed", "expects you on"),
         ("rejected", "booked by somebody else"),
         ("cancelled", "€70.35 go back to you"),
+        ("checked_in", "Until"),
+        ("checked_out", "Stay completed"),
+        ("no_show", "what was paid is not refunded"),
     ],
 )
 async def test_a_booking_says_where_it_stands(guest: httpx.AsyncClient, api: FakeApi, status: str, words: str) -> None:
@@ -329,6 +332,49 @@ async def test_cancelling_tells_the_refund_first(guest: httpx.AsyncClient, api: 
     answer = await guest.post(f"{HERE}/cancellation", data=fields)
     assert answer.headers["location"] == HERE
     assert api.told[-1][:2] == (f"bookings/{BOOKING}/cancellation", {"reason": "plans changed"})
+
+
+@pytest.mark.parametrize(
+    ("status", "steps"),
+    [
+        ("confirmed", ["check-in", "no-show"]),
+        ("no_show", ["check-in"]),
+        ("checked_in", ["check-out"]),
+        ("checked_out", []),
+        ("pending", []),
+        ("cancelled", []),
+    ],
+)
+async def test_the_hotels_people_record_the_stay(
+    guest: httpx.AsyncClient, api: FakeApi, status: str, steps: list[str]
+) -> None:
+    api.status, api.user_id, api.roles = status, "2", ["guest", "hotelier"]
+    text = await shown(guest, HERE)
+    assert re.findall(r'name="step" value="([a-z-]+)"', text) == steps
+    for step in steps:
+        answer = await guest.post(f"{HERE}/arrival", data=hidden(text) | {"step": step})
+        assert (answer.status_code, answer.headers["location"]) == (303, HERE)
+        assert api.told[-1][0] == f"bookings/{BOOKING}/{step}"
+        assert api.told[-1][2]["if-match"] == '"2"'
+
+
+async def test_nobody_records_their_own_stay(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    assert "At the hotel</h2>" not in await shown(guest, HERE)
+    api.roles = ["guest", "hotelier"]
+    assert "At the hotel</h2>" not in await shown(guest, HERE)
+
+
+async def test_a_stay_that_cannot_be_recorded_so_says_why(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    api.user_id, api.roles = "2", ["operator"]
+    text = await shown(guest, HERE)
+    path = f"POST /v1{HERE}/check-in"
+    api.refusals[path] = problem(409, "illegal-transition", "at the hotel it is only Monday")
+    answer = await guest.post(f"{HERE}/arrival", data=hidden(text) | {"step": "check-in"})
+    assert answer.status_code == 409
+    assert "At the hotel it is only Monday" in answer.text
+    told = len(api.told)
+    assert (await guest.post(f"{HERE}/arrival", data=hidden(text) | {"step": "../x"})).status_code == 303
+    assert len(api.told) == told
 
 
 async def test_a_refund_that_has_changed_is_told_again(guest: httpx.AsyncClient, api: FakeApi) -> None:
