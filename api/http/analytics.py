@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
-from typing import Annotated, Any
+import io
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar import Response, Router, get
@@ -13,9 +16,9 @@ from api.http.requests import ApiRequest
 from api.http.security import BEARER, access
 from commands.ports import CommandEnvelope
 from domain.shared.errors import InvalidCommand, NotFound
-from projections.reports import REPORTS, RunReport
+from projections.reports import REPORTS, ColumnKind, Granularity, ReportName, Rows, RunReport
 
-Json = Response[dict[str, Any]]
+Format = Literal["json", "csv", "parquet"]
 
 
 @get("/{report:str}")
@@ -25,17 +28,47 @@ async def run_report(
     first: Annotated[dt.date, QueryParameter(name="from")],
     last: Annotated[dt.date, QueryParameter(name="to")],
     hotel_id: FromQuery[UUID | None] = None,
-) -> Json:
-    """Run ``monthly`` or ``occupancy`` from a date to before another, of one hotel or of all; money in minor units."""
-    if report not in REPORTS:
-        raise NotFound(f"no report {report!r}; there are {', '.join(REPORTS)}")
+    granularity: FromQuery[Granularity | None] = None,
+    form: Annotated[Format, QueryParameter(name="format")] = "json",
+) -> Response[Any]:
+    """Run ``monthly`` or ``occupancy`` from a date to before another, of one hotel or of all; money in minor units.
+
+    ``occupancy`` is by day unless ``granularity`` says otherwise. As ``csv`` and ``parquet`` the answer is a file.
+    """
+    name = _known(report)
     if first >= last:
         raise InvalidCommand("from must be before to", errors=(("to", "must be after from"),))
     hotels = (hotel_id,) if hotel_id else ()
-    command = RunReport.model_validate({"report": report, "first": first, "last": last, "hotels": hotels})
+    command = RunReport(report=name, first=first, last=last, hotels=hotels, granularity=granularity)
     answer = await request.platform.bus.send(CommandEnvelope(request.platform.new_id(), command, request.metadata()))
-    return Response({"items": answer.body["rows"], "next_cursor": None})
+    rows = answer.body["rows"]
+    if form == "json":
+        return Response({"items": rows, "next_cursor": None})
+    write: Callable[[Mapping[str, ColumnKind], Rows], bytes] = request.platform.parquet if form == "parquet" else _csv
+    return Response(
+        write(REPORTS[name].columns, rows),
+        media_type=_MEDIA_TYPES[form],
+        headers={"Content-Disposition": f'attachment; filename="{name}_{first}_{last}.{form}"'},
+    )
 
+
+def _known(report: str) -> ReportName:
+    for name in REPORTS:
+        if name == report:
+            return name
+    raise NotFound(f"no report {report!r}; there are {', '.join(REPORTS)}")
+
+
+def _csv(columns: Mapping[str, ColumnKind], rows: Rows) -> bytes:
+    """RFC 4180, with the names of the columns first."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode()
+
+
+_MEDIA_TYPES: Mapping[Format, str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 analytics_router = Router(
     path="/v1/analytics",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from tests.e2e.running import RunningPlatform
 
 pytestmark = pytest.mark.xdist_group("e2e-embedded")
 _LOGIN = {"email": "nobody@example.com", "password": "not the one"}
-_MORE_THAN_ALLOWED = 21
+_FAR_MORE_THAN_ALLOWED = 60
+"""20 at once, and one more every three seconds that they take."""
 
 
 async def test_a_known_proxy_is_believed(tmp_path: Path) -> None:
@@ -21,15 +24,17 @@ async def test_a_known_proxy_is_believed(tmp_path: Path) -> None:
                 page = await proxy.get("/login", headers={"X-Forwarded-Proto": scheme})
                 assert ("secure" in page.headers["set-cookie"].lower()) == secure
 
-            async def logins(addresses: list[str]) -> list[int]:
-                return [
-                    (await proxy.post("/v1/auth/login", json=_LOGIN, headers={"X-Forwarded-For": each})).status_code
-                    for each in addresses
-                ]
+            async def logins(addresses: Iterable[str]) -> set[int]:
+                answers = await asyncio.gather(
+                    *(
+                        proxy.post("/v1/auth/login", json=_LOGIN, headers={"X-Forwarded-For": each})
+                        for each in addresses
+                    )
+                )
+                return {answer.status_code for answer in answers}
 
-            assert (await logins(["192.0.2.1"] * _MORE_THAN_ALLOWED))[-1] == 429
-            assert await logins(["192.0.2.2"]) == [401], "one who tries too often locks out nobody else"
-            one_household = [f"2001:db8:0:1::{number:x}" for number in range(_MORE_THAN_ALLOWED)]
-            assert (await logins(one_household))[-1] == 429
-            assert await logins(["2001:db8:0:2::1"]) == [401]
-            assert (await logins([f"::ffff:192.0.2.{number}" for number in range(10, 40)]))[-1] == 401
+            assert await logins(["192.0.2.1"] * _FAR_MORE_THAN_ALLOWED) == {401, 429}
+            assert await logins(["192.0.2.2"]) == {401}, "one who tries too often locks out nobody else"
+            assert await logins(f"2001:db8:0:1::{number:x}" for number in range(_FAR_MORE_THAN_ALLOWED)) == {401, 429}
+            assert await logins(["2001:db8:0:2::1"]) == {401}
+            assert await logins(f"::ffff:192.0.2.{number}" for number in range(10, 40)) == {401}

@@ -13,9 +13,10 @@ import pytest
 from commands.handling import Dependencies
 from commands.ports import CommandEnvelope, Metadata, RecordedEvent
 from domain.booking.events import BookingCancelled, BookingConfirmed, BookingRejected, BookingRequested
+from domain.shared.errors import InvalidCommand
 from infra.stores.facts import ClickHouseFacts
 from projections.booking_facts import BookingFacts
-from projections.reports import ReportName, RunReport, report_handlers
+from projections.reports import REPORTS, Granularity, ReportName, RunReport, report_handlers
 from projections.writers import FactWriter
 from tests.fakes import NOW, FakeClock, FakeIds
 from tests.unit.projections.booking_events import HOTEL, euros, recorded, told
@@ -51,12 +52,14 @@ async def facts(tmp_path: Path, fresh_name: Callable[..., str]) -> AsyncIterator
     await store.close()
 
 
-async def report(facts: ClickHouseFacts, name: ReportName, *hotels: UUID) -> list[dict[str, object]]:
-    command = RunReport(report=name, first=JULY, last=SEPTEMBER, hotels=hotels)
+async def report(
+    facts: ClickHouseFacts, name: ReportName, *hotels: UUID, granularity: Granularity | None = None
+) -> list[dict[str, Any]]:
+    command = RunReport(report=name, first=JULY, last=SEPTEMBER, hotels=hotels, granularity=granularity)
     envelope = CommandEnvelope(UUID(int=1), command, Metadata(correlation_id=UUID(int=1), at=NOW))
     dependencies = Dependencies(streams={}, clock=FakeClock(), new_id=FakeIds(), providers={})
     answer = await report_handlers(facts)[RunReport](dependencies, envelope)
-    rows: list[dict[str, object]] = answer.body["rows"]
+    rows: list[dict[str, Any]] = answer.body["rows"]
     return rows
 
 
@@ -99,3 +102,37 @@ async def test_occupancy_counts_what_is_sold_now(facts: ClickHouseFacts) -> None
         }
         for day, price in ((1, 10_000), (2, 11_000), (3, 12_000))
     ]
+
+
+@pytest.mark.parametrize(
+    ("granularity", "first_days"),
+    [
+        ("week", [("2015-06-29", 6, 66_000), ("2015-07-27", 2, 21_000), ("2015-08-03", 1, 12_000)]),
+        ("month", [("2015-07-01", 6, 66_000), ("2015-08-01", 3, 33_000)]),
+        ("year", [("2015-01-01", 9, 99_000)]),
+    ],
+)
+async def test_occupancy_of_longer_periods_is_the_sum_of_their_nights(
+    facts: ClickHouseFacts, granularity: Granularity, first_days: list[tuple[str, int, int]]
+) -> None:
+    """1 July 2015 was a Wednesday, 1 August a Saturday."""
+    found: dict[str, tuple[int, int]] = {}
+    for row in await report(facts, "occupancy", granularity=granularity):
+        sold, revenue = found.get(row["night"], (0, 0))
+        found[row["night"]] = (sold + row["rooms_sold"], revenue + row["revenue_minor"])
+        assert row["adr_minor"] == row["revenue_minor"] // row["rooms_sold"]
+    assert [(night, *sums) for night, sums in sorted(found.items())] == first_days
+
+
+async def test_a_report_has_the_columns_that_it_says_it_has(facts: ClickHouseFacts) -> None:
+    for name, known in REPORTS.items():
+        for granularity in known.sql:
+            for row in await report(facts, name, granularity=granularity):
+                assert list(row) == list(known.columns)
+                numbers = [column for column, value in row.items() if isinstance(value, int)]
+                assert numbers == [column for column, kind in known.columns.items() if kind == "integer"]
+
+
+async def test_months_are_not_told_by_week(facts: ClickHouseFacts) -> None:
+    with pytest.raises(InvalidCommand):
+        await report(facts, "monthly", granularity="week")

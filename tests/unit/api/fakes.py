@@ -33,6 +33,7 @@ from domain.account.events import GuestForgotten
 from domain.saga.events import SagaCommandIssued
 from infra.security.offers import FernetOffers
 from infra.security.tokens import TokenService
+from infra.stores.parquet import parquet_of
 from projections.audit.audits import Audits
 from projections.replay_orders import ReplayOrders
 from sagas.booking import BOOKING_SAGA
@@ -169,6 +170,7 @@ class Memory:
             tokens=TokenService(self.accounts, self.clock, uuid4),
             passwords=self.passwords,
             offers=FernetOffers(self.accounts, self.clock, uuid4),
+            parquet=parquet_of,
             limiter=self.limiter,
             operations=self.operations,
             audits=self.audits,
