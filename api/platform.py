@@ -18,8 +18,10 @@ from projections.builds import BuildRegistry
 from projections.ports import CalendarStore, DocumentStore, SearchStore
 from projections.projection import Projection
 from projections.replay_orders import ReplayOrders
+from projections.reports import ParquetWriter
 
 HealthState = Literal["up", "down", "degraded"]
+_RED = frozenset({"paused", "failed", "waiting", "down"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class FeedStatus:
     lag_seconds: float
     last_error: str | None
     rate: float = 0.0
+
+    @property
+    def is_red(self) -> bool:
+        """Whether it falls behind, or lacks events that it could not handle. Lists, metrics and health go by this."""
+        return self.state in _RED
 
 
 class Operations(Protocol):
@@ -108,6 +115,7 @@ class Platform:
     tokens: Tokens
     passwords: Passwords
     offers: Offers
+    parquet: ParquetWriter
     limiter: RateLimiter
     operations: Operations
     audits: Audits

@@ -22,7 +22,7 @@ err = Console(stderr=True)
 EXIT_FAILED = 1
 _WHOLE = frozenset({"name", "build", "group", "state", "at"})
 """Columns whose values are there to be copied, or are nothing when they are cut."""
-_RED = ("paused", "failed", "down", "quarantined")
+_RED = ("paused", "failed", "waiting", "down", "quarantined")
 
 
 def complain(message: str) -> None:

@@ -18,8 +18,6 @@ from projections.builds import Build
 from projections.projection import Projection
 
 Json = Response[dict[str, Any]]
-_RED = frozenset({"paused", "failed", "down"})
-"""States of a feed in which its read model falls behind until somebody does something."""
 
 
 @get("/projections", responses={200: spec(ProjectionsView, description="All read models.")})
@@ -77,7 +75,7 @@ async def _projection(request: ApiRequest, projection: Projection, feeds: dict[s
 def _state(builds: Sequence[Build], live: Build | None, feed: FeedStatus | None) -> str:
     """``live`` while readers are served and nothing is wrong with the feed; else what is wrong, or ``building``."""
     if live is not None:
-        return feed.state if feed is not None and feed.state in _RED else "live"
+        return feed.state if feed is not None and feed.is_red else "live"
     return builds[0].state if builds else "missing"
 
 

@@ -30,7 +30,7 @@ from infra.eventstore.builds import PostgresBuilds
 from infra.eventstore.errors import SERVER_AWAY
 from infra.eventstore.store import PostgresEventStore
 from infra.filling_process import FillingProcess, FillOrder, Outcome, fillers_by_length
-from infra.logs import configure_logs
+from infra.observability.logs import configure_logs
 from infra.settings import Settings
 from projections.booking_facts import BookingFacts
 from projections.builds import Build, ReplayRunning

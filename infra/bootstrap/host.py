@@ -12,7 +12,7 @@ import httpx
 from api.cli.host import CannotStart, ServeOptions
 from api.cli.main import command_line
 from infra.bootstrap.local import LocalAccess, client_of
-from infra.logs import configure_logs
+from infra.observability.logs import configure_logs
 from infra.settings import BadSetting, Settings, load_settings
 
 

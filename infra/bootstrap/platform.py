@@ -19,14 +19,15 @@ from infra.bootstrap.servers import CONTEXTS, running_servers
 from infra.bootstrap.stores import Stores, migrate_all, open_pools, open_stores
 from infra.clock import SystemClock, new_id
 from infra.eventstore.audits import PostgresAudits
-from infra.feed_board import FeedBoard
 from infra.messaging.queues import QueueDepth
-from infra.monitor import Depths, Monitor
-from infra.operations import Ping, PlatformOperations
+from infra.operating.feed_board import FeedBoard
+from infra.operating.monitor import Depths, Monitor
+from infra.operating.operations import Ping, PlatformOperations
 from infra.security.offers import FernetOffers
 from infra.security.passwords import Argon2Passwords
 from infra.security.tokens import TokenService
 from infra.settings import Settings
+from infra.stores.parquet import parquet_of
 from projections.audit.auditor import Audited, Auditor
 from projections.audit.audits import Audits
 from projections.hotel_search import HotelSearch
@@ -101,6 +102,7 @@ def _platform(settings: Settings, stores: Stores, process: Process, operations: 
         tokens=TokenService(stores.accounts, clock, new_id, issuer=settings.issuer),
         passwords=Argon2Passwords(),
         offers=FernetOffers(stores.accounts, clock, new_id),
+        parquet=parquet_of,
         limiter=stores.limiter,
         operations=operations,
         audits=_audits(stores, process),

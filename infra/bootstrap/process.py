@@ -20,7 +20,6 @@ from infra.bootstrap.servers import CONTEXTS
 from infra.bootstrap.stores import Stores
 from infra.clock import SystemClock, new_id
 from infra.eventstore.leadership import leader_lock
-from infra.feed_board import Followed
 from infra.messaging.bus import Bus, LocalBus
 from infra.messaging.command_feed import CommandFeed
 from infra.messaging.counting import counted, traced
@@ -31,7 +30,8 @@ from infra.messaging.log_tail import LogSources
 from infra.messaging.parking import consumer_of
 from infra.messaging.stats import Stats
 from infra.messaging.timer_loop import TimerLoop
-from infra.retention import Retention
+from infra.operating.feed_board import Followed
+from infra.operating.retention import Retention
 from infra.stores.forgetting import PostgresPersonalTables, PostgresTraces, guests_in
 from projections.audit.facts import fact_digest_handlers
 from projections.booking_facts import BookingFacts
@@ -58,10 +58,7 @@ class Process:
     """What runs. ``broker`` None: there is none."""
 
     services: Sequence[str]
-    stores: Stores
     bus: CommandBus
-    feeds: Feeds
-    read_models: ReadModels
     broker: Broker | None
     stats: Stats
     followed: Sequence[Followed]
@@ -138,7 +135,7 @@ async def running_process(
         in_background(stack, retries.watch(), "watch of ordered retries", fatal)
         retention = Retention({context: stores.pools[context] for context in own}, clock, stats)
         in_background(stack, retention.watch(), "retention", fatal)
-        yield Process(services, stores, bus, feeds, read_models, broker, stats, _followed(sagas, broker))
+        yield Process(services, bus, broker, stats, _followed(sagas, broker))
 
 
 def _followed(sagas: SagaRuntime, broker: Broker | None) -> Sequence[Followed]:

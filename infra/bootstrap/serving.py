@@ -29,6 +29,7 @@ from infra.bootstrap.platform import Started, started
 from infra.bootstrap.servers import check_separable, running_servers
 from infra.bootstrap.stores import migrate_all, open_pools
 from infra.embedded.errors import EmbeddedError
+from infra.eventstore.errors import LogOfAnotherServer, PostgresAway
 from infra.settings import SERVICES, BadSetting, Settings, check_services
 
 log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ async def in_this_process(settings: Settings) -> AsyncIterator[httpx.AsyncClient
     """A client of a platform that runs in this process for as long as the context is entered. Raises CannotStart."""
     async with AsyncExitStack() as stack:
         with _starting():
-            running = await stack.enter_async_context(started(settings, SERVICES, _raise_failure))
+            running = await stack.enter_async_context(started(settings, SERVICES, _log_failure))
         app = create_app(running.platform, HttpSettings(limits=_NO_LIMITS), running.tracing)
         await stack.enter_async_context(app.lifespan())
         tokens = await local_operator(running.platform)
@@ -199,11 +200,16 @@ async def _seeded(demo: Demo) -> bool:
 
 @contextmanager
 def _metrics(settings: Settings, running: Started) -> Iterator[None]:
-    """Serve the numbers of a process that has no gateway, if it is said where. Raises OSError if the port is taken."""
-    if settings.metrics_port is None:
+    """Serve the numbers of a process that has no gateway, if it is said where. Raises BadSetting if that cannot be."""
+    host, port = settings.host, settings.metrics_port
+    if port is None:
         yield
         return
-    server, thread = start_http_server(settings.metrics_port, settings.host, running.operations.registry)
+    try:
+        server, thread = start_http_server(port, host, running.operations.registry)
+    except OSError as error:
+        message = f"NIGHTLEDGER_METRICS_PORT: cannot listen on {host}:{port}; is it in use? ({error})"
+        raise BadSetting(message) from error
     try:
         yield
     finally:
@@ -217,11 +223,14 @@ def _starting() -> Iterator[None]:
     """Turn what can go wrong at the start into one clear line."""
     try:
         yield
-    except (BadSetting, EmbeddedError) as error:
-        raise CannotStart(str(error)) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (PostgresAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotStart(f"NIGHTLEDGER_POSTGRES_URL: PostgreSQL does not let us in: {error}") from error
+    except (BadSetting, EmbeddedError, LogOfAnotherServer) as error:
+        raise CannotStart(str(error)) from error
+    except OSError as error:  # tells itself which file it is about, but not always in words
+        raise CannotStart(f"{type(error).__name__}: {error}") from error
 
 
-def _raise_failure(reason: str) -> None:
-    raise RuntimeError(reason)
+def _log_failure(reason: str) -> None:
+    """All that a platform can do that runs for one command: what the command asks for fails, or is late."""
+    log.error("the platform in this process does not work", reason=reason)

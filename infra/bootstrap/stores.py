@@ -15,6 +15,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from domain.shared import topics
 from infra.bootstrap.servers import CONTEXTS, Servers
 from infra.eventstore.builds import PostgresBuilds
+from infra.eventstore.errors import PostgresAway
 from infra.eventstore.group_commit import Observe
 from infra.eventstore.letter_desk import PostgresLetterDesk
 from infra.eventstore.operating import PostgresActionLog, PostgresFeedControls
@@ -79,11 +80,14 @@ async def migrate_all(pools: Mapping[str, asyncpg.Pool]) -> tuple[str, ...]:
 async def open_pools(
     servers: Servers, connections: int = CONNECTIONS_PER_POOL
 ) -> AsyncIterator[Mapping[str, asyncpg.Pool]]:
-    """One pool per database, by context."""
+    """One pool per database, by context. Raises PostgresAway, or what asyncpg raises if it is not let in."""
     async with AsyncExitStack() as stack:
         by_url = {}
         for url in dict.fromkeys(servers.postgres.values()):
-            by_url[url] = await create_pool(url, max_size=connections)
+            try:
+                by_url[url] = await create_pool(url, max_size=connections)
+            except OSError as error:
+                raise PostgresAway(f"{type(error).__name__}: {error}") from error
             stack.push_async_callback(_close, by_url[url])
         yield {context: by_url[url] for context, url in servers.postgres.items()}
 
@@ -125,7 +129,7 @@ async def open_stores(
             search=search,
             calendars=calendars_of(settings, redis),
             facts=facts,
-            limiter=RedisLimiter(redis, f"{settings.namespace}:limits"),
+            limiter=limiter_of(settings, redis, stats),
             redis=redis,
             accounts=PostgresAccounts(pools["users"]),
             sandbox=SandboxProvider(pools["payments"]),
@@ -154,6 +158,11 @@ def redis_of(servers: Servers) -> Redis:
 def calendars_of(settings: Settings, redis: Redis) -> RedisCalendars:
     """Where calendars are."""
     return RedisCalendars(redis, f"{settings.namespace}:calendars")
+
+
+def limiter_of(settings: Settings, redis: Redis, stats: Stats) -> RedisLimiter:
+    """What limits rates."""
+    return RedisLimiter(redis, lambda: stats.count("rate_limits_unavailable"), f"{settings.namespace}:limits")
 
 
 def documents_of(

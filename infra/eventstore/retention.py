@@ -18,8 +18,8 @@ confirmed (at once, right behind the first), a retry queue (2 minutes), a timer'
 dead letter: at any time. So nothing is forgotten that was handled within 30 days before the oldest dead letter of the
 service's commands was parked, which holds as long as that letter is there. What is left is a queue with duplicates in
 it that nobody consumes for 30 days: so a process begins to forget only when it has consumed for an hour
-(``FIRST_AFTER`` in ``infra.retention``). And should all of that fail, aggregates change nothing for what is already
-so, or refuse it.
+(``FIRST_AFTER`` in ``infra.operating.retention``). And should all of that fail, aggregates change nothing for what is
+already so, or refuse it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plain counters and gauges of messaging; whoever exports metrics reads them from here."""
+"""Plain counters and histograms of this process; whoever exports metrics reads them from here."""
 
 from __future__ import annotations
 
@@ -42,19 +42,14 @@ class Histogram:
 
 @dataclass(slots=True)
 class Stats:
-    """Numbers by name and labels. ``counters`` only grow, ``gauges`` are the latest value."""
+    """Numbers by name and labels."""
 
     counters: Counter[tuple[str, Labels]] = field(default_factory=Counter)
-    gauges: dict[tuple[str, Labels], float] = field(default_factory=dict)
     histograms: dict[tuple[str, Labels], Histogram] = field(default_factory=dict)
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Add ``amount`` to a counter."""
         self.counters[name, tuple(sorted(labels.items()))] += amount
-
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set a gauge."""
-        self.gauges[name, tuple(sorted(labels.items()))] = value
 
     def observe(self, name: str, value: float, bounds: Sequence[float] = SECONDS, **labels: str) -> None:
         """Add a value to a histogram; ``bounds`` are the same for all of that name."""
@@ -68,13 +63,6 @@ class Stats:
         """The sum of a counter over all label sets that contain ``labels``."""
         wanted = set(labels.items())
         return sum(amount for (key, its), amount in self.counters.items() if key == name and wanted.issubset(its))
-
-    def samples(self) -> Iterator[tuple[str, Labels, float]]:
-        """Everything as (name, labels, value), counters first."""
-        for (name, labels), amount in self.counters.items():
-            yield name, labels, amount
-        for (name, labels), value in self.gauges.items():
-            yield name, labels, value
 
 
 class Rate:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from prometheus_client import Counter
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
@@ -37,24 +37,25 @@ return {1, limit - math.ceil((full_at - now) / interval), 0}
 """
 _TAKE_SHA = hashlib.sha1(_TAKE.encode(), usedforsecurity=False).hexdigest()
 
-_UNLIMITED = Counter(
-    "nightledger_rate_limits_unavailable",
-    "Requests that were let through uncounted because Redis did not answer",
-)
-
 log = structlog.get_logger(__name__)
 
 
 class RedisLimiter:
     """RateLimiter over ``client``, which is given up on after ``patience_seconds``.
 
-    Keys are stored hashed: they may be addresses of people.
+    ``uncounted`` is called for each request that is let through because Redis does not answer. Keys are stored hashed:
+    they may be addresses of people.
     """
 
     def __init__(
-        self, client: Redis, prefix: str = "nightledger:limits", patience_seconds: float = PATIENCE_SECONDS
+        self,
+        client: Redis,
+        uncounted: Callable[[], None],
+        prefix: str = "nightledger:limits",
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._redis = client
+        self._uncounted = uncounted
         self._patience_seconds = patience_seconds
         self._prefix = prefix
         self._away = False
@@ -84,7 +85,7 @@ class RedisLimiter:
         return allowed, remaining, wait
 
     def _let_through(self, limit: int, error: Exception) -> RateDecision:
-        _UNLIMITED.inc()
+        self._uncounted()
         if not self._away:
             log.warning("nothing is rate-limited while Redis is away", error=f"{type(error).__name__}: {error}")
         self._away = True

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from commands.limits import RateDecision
+from infra.messaging.stats import Stats
 from infra.stores.redis_limits import RedisLimiter
 
 PATIENT = 60.0
@@ -35,11 +35,12 @@ async def place(request: pytest.FixtureRequest, fresh_name: Callable[..., str]) 
     url = request.getfixturevalue(request.param)
     prefix = fresh_name("limits")
     async with Redis.from_url(url) as client, Redis.from_url(url) as other:
-        yield Place(RedisLimiter(client, prefix, PATIENT), RedisLimiter(other, prefix, PATIENT), client, prefix)
+        limiter, twin = (RedisLimiter(each, _never, prefix, PATIENT) for each in (client, other))
+        yield Place(limiter, twin, client, prefix)
 
 
-def uncounted() -> float:
-    return REGISTRY.get_sample_value("nightledger_rate_limits_unavailable_total") or 0.0
+def _never() -> None:
+    pytest.fail("it was let through uncounted")
 
 
 async def test_as_many_as_the_limit_pass_at_once_and_the_next_is_told_when_to_come(place: Place) -> None:
@@ -100,19 +101,20 @@ async def test_a_limit_that_is_none_is_refused(place: Place, limit: int, window:
 
 async def test_a_redis_that_is_away_lets_everything_through_and_it_is_counted(tmp_path: Path) -> None:
     client = Redis.from_url(f"unix://{tmp_path}/nobody.sock", retry=Retry(NoBackoff(), 0))
-    limiter = RedisLimiter(client)
-    before = uncounted()
+    stats = Stats()
+    limiter = RedisLimiter(client, lambda: stats.count("uncounted"))
     decisions = [await limiter.take("guest", 1, 60) for _ in range(3)]
     assert decisions == [RateDecision(allowed=True, remaining=1, retry_after_seconds=0.0)] * 3
-    assert uncounted() - before == 3
+    assert stats.counted("uncounted") == 3
     await client.aclose()
 
 
 async def test_a_redis_that_does_not_answer_holds_nobody_up() -> None:
     silent = await asyncio.start_server(_say_nothing, "127.0.0.1", 0)
     client = Redis(port=silent.sockets[0].getsockname()[1])
+    limiter = RedisLimiter(client, lambda: None, patience_seconds=0.2)
     began = time.monotonic()
-    assert (await RedisLimiter(client, patience_seconds=0.2).take("guest", 1, 60)).allowed
+    assert (await limiter.take("guest", 1, 60)).allowed
     assert 0.2 <= time.monotonic() - began < 4  # redis-py itself would wait for 5 s
     await client.aclose()
     silent.close()

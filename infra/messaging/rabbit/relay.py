@@ -80,8 +80,6 @@ class Relay:
         self._tracing = tracing
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
-        self.position = Position(0, 0)
-        self.last_error: str | None = None
 
     async def start(self) -> None:
         """Contend for the lead, and publish when it is ours."""
@@ -105,21 +103,19 @@ class Relay:
             except Exception as error:  # noqa: BLE001 - a relay outlives broker, store and lock
                 cause = _first(error)
                 self._failures += 1
-                self.last_error = describe(cause)
                 self._stats.count("relay_errors", context=self._context)
-                log.warning("relay_interrupted", context=self._context, error=self.last_error)
+                log.warning("relay_interrupted", context=self._context, error=describe(cause))
                 if isinstance(cause, Unroutable):
                     self._connection.forget_declared()
                 await asyncio.sleep(self._waits.wait(self._failures))
 
     async def _relay(self) -> None:
         """Publish from the checkpoint on; raises (a group) when a run is not confirmed."""
-        self.position = await self._store.checkpoint(FEED, self._context)
+        read = await self._store.checkpoint(FEED, self._context)
         published: asyncio.Queue[_Published] = asyncio.Queue(IN_FLIGHT)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._settle(published))
             tail = LogTail(self._store, None)
-            read = self.position
             while True:
                 run = await tail.next(read, IDLE_SECONDS)
                 if run is not None:
@@ -133,15 +129,13 @@ class Relay:
         while True:
             run = await published.get()
             await run.confirmed
-            self.position = run.position
             self._failures = 0
-            self.last_error = None
             if published.empty() or monotonic() - stored_at > CHECKPOINT_SECONDS:
                 stored_at = monotonic()
                 await self._store.commit(
                     Commit(
                         Metadata(correlation_id=self._new_id(), at=self._clock.now()),
-                        checkpoints=(Checkpoint(FEED, self._context, self.position),),
+                        checkpoints=(Checkpoint(FEED, self._context, run.position),),
                     )
                 )
 

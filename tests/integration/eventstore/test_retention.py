@@ -11,7 +11,7 @@ import pytest
 from infra.eventstore.leadership import try_lock
 from infra.eventstore.sql import in_schema
 from infra.messaging.stats import Stats
-from infra.retention import EVERY_SECONDS, FIRST_AFTER, Retention
+from infra.operating.retention import EVERY_SECONDS, FIRST_AFTER, Retention
 from tests.fakes import NOW, FakeClock
 
 DAY = dt.timedelta(days=1)

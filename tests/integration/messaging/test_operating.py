@@ -18,11 +18,11 @@ from infra.clock import SystemClock, new_id
 from infra.eventstore.builds import PostgresBuilds
 from infra.eventstore.letter_desk import PostgresLetterDesk
 from infra.eventstore.operating import PostgresActionLog, PostgresFeedControls
-from infra.feed_board import FeedBoard, Followed
 from infra.messaging.feeds import Feeds
 from infra.messaging.letter_retries import LetterRetries
 from infra.messaging.log_tail import LogSources
-from infra.monitor import Monitor
+from infra.operating.feed_board import FeedBoard, Followed
+from infra.operating.monitor import Monitor
 from tests.contract.messaging import (
     FEED_RETRIES,
     Inbox,

@@ -17,7 +17,7 @@ import logging
 from uuid import UUID
 import structlog
 from commands.tracing import logged_with
-from infra.logs import configure_logs
+from infra.observability.logs import configure_logs
 
 configure_logs("info", as_json=AS_JSON)
 with logged_with(UUID("{CORRELATION}"), "00-{TRACE}-b7ad6b7169203331-01"):

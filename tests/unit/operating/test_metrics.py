@@ -7,18 +7,24 @@ import json
 import re
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio import Redis
 
+from api.http.operations import _state
 from api.platform import FeedStatus
+from infra.bootstrap.stores import limiter_of
 from infra.eventstore.lag import Holder
 from infra.messaging.queues import QueueDepth
 from infra.messaging.stats import SIZES, Histogram, Stats
-from infra.metrics import COUNTERS, HISTOGRAMS, PlatformCollector, StatsCollector
-from infra.monitor import Monitor, Sagas, Seen
-from infra.operations import _seen_health
+from infra.operating.metrics import COUNTERS, HISTOGRAMS, PlatformCollector, StatsCollector
+from infra.operating.monitor import Monitor, Sagas, Seen
+from infra.operating.operations import _seen_health
+from infra.settings import Settings
+from projections.builds import Build
 from tests.fakes import NOW, FakeClock
 
 SEEN = Seen(
@@ -75,6 +81,31 @@ def test_what_the_monitor_has_seen_is_exported() -> None:
     assert samples['nightledger_saga_longest_wait_seconds{"status": "running"}'] == 70
     assert samples['nightledger_readers_held_seconds{"application": "psql", "pid": "77", "user": "ada"}'] == 9
     assert samples['nightledger_monitor_unseen{"part": "sagas"}'] == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "red"),
+    [(state, False) for state in ("running", "starting", "retrying", "standby")]
+    + [(state, True) for state in ("paused", "failed", "waiting", "down")],
+)
+def test_list_metric_and_health_agree_on_what_is_red(state: str, *, red: bool) -> None:
+    feed = FeedStatus("hotel_pages_1", state, {}, 0, 0.0, None)
+    build = Build(
+        name=feed.name, projection="hotel_pages", version=1, state="live", replay_id=UUID(int=1), created_at=NOW
+    )
+    assert _state([build], build, feed) == (state if red else "live")
+    seen = Seen(feeds=(feed,))
+    labels = json.dumps({"build": feed.name, "feed": "hotel_pages", "state": state})
+    assert exported(seen)[f"nightledger_feed_up{labels}"] == (not red)
+    assert [health.state for health in _seen_health(seen)] == ["degraded" if red else "up"]
+
+
+async def test_what_passes_a_limit_uncounted_is_exported() -> None:
+    stats, registry = Stats(), CollectorRegistry()
+    registry.register(StatsCollector(stats))
+    async with Redis(port=1) as nobody:
+        await limiter_of(Settings(), nobody, stats).take("guest", 1, 60)
+    assert "nightledger_rate_limits_unavailable_total 1.0" in generate_latest(registry).decode()
 
 
 def test_histograms_cumulate() -> None:

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from infra.messaging.stats import Labels, Stats
-from infra.monitor import Monitor, Seen
+from infra.messaging.stats import Stats
+from infra.operating.monitor import Monitor, Seen
 from projections.builds import read_model_of
 
 PREFIX = "nightledger_"
-RED_STATES = frozenset({"paused", "failed", "waiting", "down"})
-"""A feed in one of these does not go on."""
 COUNTERS: Mapping[str, str] = {
     "commands": "Commands carried out, by outcome: done, or the name of the refusal, or failed.",
     "commands_done": "Commands of sagas that were carried out.",
@@ -23,6 +21,7 @@ COUNTERS: Mapping[str, str] = {
     "feed_events": "Events handled, by feed and context.",
     "feed_failures": "Failures of feeds, retried ones included.",
     "feed_parked": "Events that became dead letters, or wait behind one.",
+    "rate_limits_unavailable": "Requests that were let through uncounted because Redis did not answer.",
     "relay_commands": "Commands that relays published.",
     "relay_errors": "Interruptions of relays.",
     "relay_events": "Events that relays published.",
@@ -49,8 +48,20 @@ class StatsCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One family per name; copies, because other threads may ask."""
-        yield from _families(CounterMetricFamily, dict(self._stats.counters), COUNTERS)
-        yield from _families(GaugeMetricFamily, dict(self._stats.gauges), {})
+        yield from self._counters()
+        yield from self._histograms()
+
+    def _counters(self) -> Iterator[Metric]:
+        families: dict[str, CounterMetricFamily] = {}
+        for (name, labels), amount in dict(self._stats.counters).items():
+            text = COUNTERS.get(name, name.replace("_", " "))
+            family = families.setdefault(
+                name, CounterMetricFamily(PREFIX + name, text, labels=[key for key, _ in labels])
+            )
+            family.add_metric([value for _, value in labels], amount)
+        yield from families.values()
+
+    def _histograms(self) -> Iterator[Metric]:
         histograms: dict[str, HistogramMetricFamily] = {}
         for (name, labels), histogram in dict(self._stats.histograms).items():
             family = histograms.setdefault(
@@ -58,21 +69,6 @@ class StatsCollector(Collector):
             )
             family.add_metric([value for _, value in labels], list(histogram.cumulated()), histogram.sum)
         yield from histograms.values()
-
-
-def _families(
-    kind: type[CounterMetricFamily | GaugeMetricFamily],
-    samples: Mapping[tuple[str, Labels], float],
-    said: Mapping[str, str],
-) -> Iterator[Metric]:
-    families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-    for (name, labels), value in samples.items():
-        family = families.get(name)
-        if family is None:
-            text = said.get(name, name.replace("_", " "))
-            family = families[name] = kind(PREFIX + name, text, labels=[key for key, _ in labels])
-        family.add_metric([value for _, value in labels], value)
-    yield from families.values()
 
 
 class PlatformCollector(Collector):
@@ -122,7 +118,7 @@ def _feeds(seen: Seen) -> Iterator[Metric]:
         "feed_up",
         "1 while the feed is in order; `state` says what is wrong.",
         ["feed", "build", "state"],
-        {(*names[feed.name], feed.state): feed.state not in RED_STATES for feed in seen.feeds},
+        {(*names[feed.name], feed.state): not feed.is_red for feed in seen.feeds},
     )
     yield _gauge(
         "feed_lag_events",

@@ -13,10 +13,10 @@ from api.platform import FeedStatus, Health
 from commands.operating import FeedControl, FeedControls
 from commands.ports import Clock
 from domain.shared.errors import NotFound
-from infra.feed_board import FeedBoard
 from infra.messaging.stats import Stats
-from infra.metrics import RED_STATES, PlatformCollector, StatsCollector
-from infra.monitor import Monitor, Seen
+from infra.operating.feed_board import FeedBoard
+from infra.operating.metrics import PlatformCollector, StatsCollector
+from infra.operating.monitor import Monitor, Seen
 from projections.builds import BuildRegistry
 from projections.projection import Projection
 
@@ -140,7 +140,7 @@ def _broker_health(broker: Broker) -> Health:
 def _seen_health(seen: Seen) -> Iterator[Health]:
     """What serves on although something is wrong with it."""
     for feed in seen.feeds:
-        red = feed.state in RED_STATES
+        red = feed.is_red
         yield Health(f"feed {feed.name}", "degraded" if red else "up", (feed.last_error or feed.state) if red else "")
     for context, (events, seconds) in seen.relays.items():
         if seconds >= RELAY_LATE_SECONDS:

@@ -16,9 +16,9 @@ from api.platform import FeedStatus
 from commands.dead_letters import LetterDesk
 from commands.ports import Clock
 from infra.eventstore.lag import Holder, holders_of_readers
-from infra.feed_board import FeedBoard, first_line
 from infra.messaging.queues import QueueDepth
 from infra.messaging.retries import being_cancelled
+from infra.operating.feed_board import FeedBoard, first_line
 from projections.ports import DocumentStore, Where
 from projections.saga_pages import STUCK_AFTER, SagaPages
 
