@@ -62,10 +62,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What somebody wrote about a booking in their own words: personal data, so it is kept here and not in an event.
+    """What somebody wrote in their own words: personal data, so it is kept here and not in an event.
 
     ``remark_id`` is the id of the command that it came with, which its events name as their cause. It is forgotten
-    together with the account of the booking.
+    together with the account: of the booking that it is about, or of whoever wrote or answered a review.
     """
 
     remark_id: UUID

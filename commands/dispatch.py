@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from commands import bookings, hotels, inventory, payments, users
+from commands import bookings, hotels, inventory, payments, reviews, users
 from commands.handling import Dependencies, Handler, Handlers
 from commands.ports import Answer, CommandEnvelope
 from domain.shared.errors import DomainError
@@ -35,7 +35,7 @@ def of_services(handlers: Handlers, services: Iterable[str]) -> Handlers:
     return {command_type: handler for command_type, handler in handlers.items() if command_type.service() in wanted}
 
 
-HANDLERS: Handlers = merge(users.HANDLERS, hotels.HANDLERS, inventory.HANDLERS, bookings.HANDLERS, payments.HANDLERS)
+HANDLERS: Handlers = merge(*(service.HANDLERS for service in (users, hotels, inventory, bookings, payments, reviews)))
 """Every handler of this package; the sagas' own are added where the process is put together."""
 
 

@@ -3,7 +3,7 @@
 Shape: ``{hotel_id, owner_id, name, city, country, location: {lat, lon}, time_zone, currency, stars, amenities,
 description, images, room_types: [{room_type_id, name, max_adults, max_children, beds, amenities, rooms}], rate_plans:
 [{rate_plan_id, room_type_id, name, board, cancellation: [{hours_before, percent}], payment_policy,
-per_extra_adult_minor, per_child_minor}], version}``.
+per_extra_adult_minor, per_child_minor}], rating, version}``. ``version`` is that of the hotel's own stream.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any
 
 from commands.ports import RecordedEvent
 from domain.hotel.events import HotelDetailsChanged, HotelOpened, PricesSet, RatePlanAdded, RoomTypeAdded
+from domain.review.events import ReviewHidden, ReviewShown, ReviewWritten
 from projections.ports import Document
 from projections.projection import DocumentProjection
+from projections.ratings import RATED, rated
 
 
 def hotel_details(event: HotelOpened | HotelDetailsChanged) -> Document:
@@ -36,20 +38,21 @@ class HotelPages(DocumentProjection):
     """Keyed by hotel_id."""
 
     name = "hotel_pages"
-    version = 1
+    version = 2
     service = "hotels"
-    takes = (HotelOpened, HotelDetailsChanged, RoomTypeAdded, RatePlanAdded, PricesSet)
+    takes = (HotelOpened, HotelDetailsChanged, RoomTypeAdded, RatePlanAdded, PricesSet, *RATED)
 
     def keys(self, recorded: RecordedEvent) -> Iterable[str]:
-        """Every hotel event names its hotel."""
+        """Every event of hotels and reviews names its hotel."""
         event: Any = recorded.event
         return (str(event.hotel_id),)
 
     def apply(self, document: Document | None, recorded: RecordedEvent) -> Document | None:
         """See Projection."""
         page: Document = {"room_types": [], "rate_plans": [], **(document or {})}
-        page["version"] = recorded.version
         match recorded.event:
+            case ReviewWritten() | ReviewHidden() | ReviewShown() as review:
+                return page | rated(page, review)
             case HotelOpened() as opened:
                 page |= hotel_details(opened) | {
                     "hotel_id": str(opened.hotel_id),
@@ -76,7 +79,7 @@ class HotelPages(DocumentProjection):
                     else plan
                     for plan in page["rate_plans"]
                 ]
-        return page
+        return page | {"version": recorded.version}
 
 
 def _with(items: list[Document], key: str, new: Document) -> list[Document]:

@@ -1,10 +1,10 @@
 """Hotel search: one document per hotel, as ``SearchStore`` describes it.
 
 Besides what is searched a document keeps, for itself, what that is made from: ``_prices`` (rate plan -> night -> minor
-units), ``_default_rooms`` (room type -> rooms on every night that was not counted) and ``_rooms_left`` (room type ->
-night -> rooms, where it differs from the default). Nights before an event are forgotten when it is applied, so that a
-document does not grow for ever. ``listed`` is false until the hotel itself is known, because inventory may be heard of
-first.
+units), ``_default_rooms`` (room type -> rooms on every night that was not counted), ``_rooms_left`` (room type ->
+night -> rooms, where it differs from the default) and ``_ratings`` (see ``projections.ratings``). Nights before an
+event are forgotten when it is applied, so that a document does not grow for ever. ``listed`` is false until the hotel
+itself is known, because inventory may be heard of first.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from domain.inventory.events import (
     RoomsHeld,
     RoomTypeOpened,
 )
+from domain.review.events import ReviewHidden, ReviewShown, ReviewWritten
 from domain.shared.money import exponent_of
 from projections.hotel_pages import hotel_details
 from projections.ports import Document
 from projections.projection import DocumentProjection
+from projections.ratings import RATED, rated
 
 
 class HotelSearch(DocumentProjection):
     """Keyed by hotel_id."""
 
     name = "hotel_search"
-    version = 1
+    version = 2
     service = "hotels"
     takes = (
         HotelOpened,
@@ -46,10 +48,11 @@ class HotelSearch(DocumentProjection):
         RoomsHeld,
         HoldReleased,
         HoldExpired,
+        *RATED,
     )
 
     def keys(self, recorded: RecordedEvent) -> Iterable[str]:
-        """Hotel and inventory events name their hotel."""
+        """Events of hotels, inventory and reviews name their hotel."""
         event: Any = recorded.event
         return (str(event.hotel_id),)
 
@@ -72,6 +75,8 @@ class HotelSearch(DocumentProjection):
                 return _with_nights(hotel | {"_default_rooms": rooms})
             case AllotmentSet() | RestrictionsSet() | RoomsHeld() | HoldReleased() | HoldExpired() as event:
                 return _counted(hotel, event, day)
+            case ReviewWritten() | ReviewHidden() | ReviewShown() as event:
+                return hotel | rated(hotel, event)
         return hotel
 
 

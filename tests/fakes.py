@@ -262,7 +262,7 @@ class FakeProvider:
             raise failure
 
 
-CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments")
+CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments", "reviews")
 
 
 class Fakes:

@@ -18,7 +18,7 @@ from api.cli.host import Host
 from api.cli.output import call, out, print_json, show, with_client
 from api.cli.stories import about, time_of_day
 
-CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments")
+CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments", "reviews")
 _WAIT_SECONDS = 20
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
 

@@ -33,8 +33,9 @@ from api.http.problems import EXCEPTION_HANDLERS
 from api.http.replays import replays_router
 from api.http.request_ids import add_headers
 from api.http.requests import ApiRequest
+from api.http.reviews import list_reviews, reviews_router, write_review
 from api.http.sagas import sagas_router
-from api.http.search import get_hotel, search_hotels, suggest_hotels
+from api.http.search import SEARCHES
 from api.http.settings import HttpSettings
 from api.http.staff import staff_router
 from api.http.tracing import TracedRequests, note_error
@@ -50,9 +51,9 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     login_router,
     me_router,
     keys_router,
-    Router(
-        "/v1/hotels", route_handlers=[search_hotels, suggest_hotels, get_hotel, get_offers, get_availability, *WRITERS]
-    ),
+    Router("/v1/hotels", route_handlers=[*SEARCHES, get_offers, get_availability, *WRITERS]),
+    Router("/v1/hotels", tags=["Reviews"], route_handlers=[write_review, list_reviews]),
+    reviews_router,
     bookings_router,
     booking_events_router,
     arrivals_router,

@@ -12,17 +12,16 @@ from litestar import Response, Router, post
 from litestar.params import FromPath
 
 from api.http.booking_models import BookingView
-from api.http.booking_views import booking_events, booking_view
+from api.http.booking_views import booking_events, booking_view, unknown
 from api.http.idempotency import answered_once, once
+from api.http.owners import hotel_in_charge
 from api.http.positions import token_of
 from api.http.requests import ApiRequest
-from api.http.security import BEARER, access, is_staff
+from api.http.security import BEARER, access
 from api.http.sending import etag, expected_version, send
 from api.http.views import spec
 from domain.booking.commands import BookingCommand, CheckIn, CheckOut, RecordNoShow
 from domain.booking.state import BOOKING
-from domain.hotel.state import HOTEL, HotelState
-from domain.shared.errors import Forbidden
 
 Json = Response[dict[str, Any]]
 
@@ -68,18 +67,14 @@ async def record_no_show(request: ApiRequest, booking_id: FromPath[UUID]) -> Jso
 async def _recorded(request: ApiRequest, booking_id: UUID, command: Callable[[dt.date], BookingCommand]) -> Json:
     """Send the command, made for the date at the hotel, for the hotel's owner or staff; answer with the booking."""
     details = BOOKING.fold(recorded.event for recorded in await booking_events(request, booking_id)).details
-    hotel = (await request.platform.streams["hotels"].load(HOTEL, details.hotel_id)).state if details else None
-    if hotel is None or hotel.details is None or not _may_record(request, hotel):
-        raise Forbidden("arrivals are recorded by the hotel's own hotelier or an operator")
-    today = request.platform.clock.now().astimezone(ZoneInfo(hotel.details.time_zone)).date()
+    if details is None:
+        raise unknown(booking_id)
+    hotel = await hotel_in_charge(request, details.hotel_id)
+    today = request.platform.clock.now().astimezone(ZoneInfo(hotel.time_zone)).date()
     asked = await once(request)
     answer = await answered_once(request, asked, "bookings", lambda: send(request, command(today), asked))
     view = await booking_view(request, await booking_events(request, booking_id))
     return Response(view, headers=token_of(answer) | etag(view["version"]))
-
-
-def _may_record(request: ApiRequest, hotel: HotelState) -> bool:
-    return is_staff(request.principal) or hotel.owner_id == request.principal.account_id
 
 
 arrivals_router = Router(

@@ -16,6 +16,7 @@ from api.http.views import money_view, utc
 from commands.ports import RecordedEvent
 from domain.booking.events import BookingDetails, CancellationRequested
 from domain.booking.state import BOOKING, OUTCOMES, BookingState
+from domain.review.decide import review_id_of
 from domain.shared.errors import NotFound
 from domain.shared.money import Money
 
@@ -162,4 +163,5 @@ def _links(details: BookingDetails) -> dict[str, str]:
         "events": f"{self}/events",
         "cancellation": f"{self}/cancellation",
         "payment": f"/v1/payments/{details.payment_id}",
+        "review": f"/v1/reviews/{review_id_of(details.booking_id)}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Literal
 from uuid import UUID
 
 from api.http.views import MoneyView, NightPriceView, TierView, View
@@ -108,6 +109,33 @@ class HotelHitsView(View):
     items: list[HotelHit]
     total: int
     facets: dict[str, dict[str, int]]
+    next_cursor: str | None
+
+
+class ReplyView(View):
+    """What the hotel answers; ``text`` is empty when its author has been forgotten."""
+
+    text: str
+    written_at: str
+
+
+class ReviewView(View):
+    """One guest's rating from 1 to 10; ``text`` is empty when there is none, or its author has been forgotten."""
+
+    review_id: UUID
+    hotel_id: UUID
+    rating: int
+    text: str
+    stayed_until: str
+    written_at: str
+    status: Literal["shown", "hidden"]
+    reply: ReplyView | None
+
+
+class ReviewsView(View):
+    """Reviews of one hotel that are seen, newest first."""
+
+    items: list[ReviewView]
     next_cursor: str | None
 
 

@@ -18,6 +18,8 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 Count = Annotated[int, Field(ge=-1_000_000, le=1_000_000, strict=True)]
 Decimals = Annotated[str, StringConstraints(pattern=r"^\d{1,12}(\.\d{1,4})?$")]
+Words = Annotated[str, StringConstraints(max_length=4_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+SomeWords = Annotated[Words, StringConstraints(strip_whitespace=True, min_length=1)]
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9 ()./-]{3,40}$")]
 Password = Annotated[str, StringConstraints(min_length=8, max_length=200)]
 Night = Annotated[dt.date, Field(description="ISO 8601 date on which a night begins")]
@@ -219,6 +221,27 @@ class Cancellation(Body):
     """Why a booking is cancelled."""
 
     reason: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class NewReview(Body):
+    """What a guest says of a stay that is over."""
+
+    booking_id: UUID
+    rating: Count
+    text: Words = ""
+
+
+class Reply(Body):
+    """What the hotel answers."""
+
+    text: SomeWords
+
+
+class Moderation(Body):
+    """Whether a review is to be seen, and why."""
+
+    visible: bool
+    reason: SomeWords
 
 
 class PaymentAction(Body):

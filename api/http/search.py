@@ -124,6 +124,10 @@ async def get_hotel(request: ApiRequest, hotel_id: FromPath[UUID]) -> Json:
     return Response(hotel_view(page), headers=headers)
 
 
+SEARCHES = (search_hotels, suggest_hotels, get_hotel)
+"""Handlers under /v1/hotels that find hotels."""
+
+
 async def hotel_page(request: ApiRequest, hotel_id: UUID) -> Document:
     """The page's document. Raises NotFound."""
     page = await request.platform.documents.get(HOTEL_PAGES, str(hotel_id))

@@ -22,7 +22,7 @@ from domain.booking.state import OUTCOMES
 ARRIVAL_STEPS = {"check-in": {"confirmed", "no_show"}, "no-show": {"confirmed"}, "check-out": {"checked_in"}}
 """What hotels record of a stay, and the statuses in which it makes sense."""
 _STAFF = frozenset({"hotelier", "operator", "admin"})
-_NOT_FOUND, _CONFLICT, _PRECONDITION_FAILED = 404, 409, 412
+_NOT_FOUND, _CONFLICT = 404, 409
 _CURSOR = "cursor"
 _KEPT = frozenset({"type", "asgi", "http_version", "method", "scheme", "client", "server"})
 _FORWARDED = frozenset({b"accept", b"host", b"last-event-id"})
@@ -40,36 +40,23 @@ async def bookings_page(request: PageRequest) -> Page:
 @get("/bookings/{booking_id:uuid}", include_in_schema=False)
 async def booking_page(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
     """One booking; the page follows it for as long as anything happens to it by itself."""
-    return await _booking(request, booking_id, await request.token(), None)
+    return await show_booking(request, booking_id, await request.token())
 
 
-@post("/bookings/{booking_id:uuid}/arrival", include_in_schema=False, status_code=303)
-async def record_arrival(request: PageRequest, booking_id: FromPath[UUID]) -> Page:
-    """What the hotel's people record of the stay, if the booking is still as their page showed it."""
-    here = f"/bookings/{booking_id}"
-    token = await request.token(here)
-    fields = await submitted(request)
-    step = fields.get("step", "")
-    if step not in ARRIVAL_STEPS:
-        return see(here)
-    try:
-        await request.api.post(f"/v1{here}/{step}", {}, token, If_Match=f'"{fields.get("version", "")}"')
-    except ApiProblem as error:
-        if error.status not in {_CONFLICT, _PRECONDITION_FAILED}:
-            raise
-        return await _booking(request, booking_id, token, error)
-    return see(here)
-
-
-async def _booking(request: PageRequest, booking_id: UUID, token: str, problem: ApiProblem | None) -> Page:
+async def show_booking(
+    request: PageRequest, booking_id: UUID, token: str, problem: ApiProblem | None = None, said: str = ""
+) -> Page:
+    """The booking's page; ``problem`` is why something was refused, ``said`` what the guest wanted to say then."""
     booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
-    hotel, payment, history, me = await asyncio.gather(
+    hotel, payment, history, me, review = await asyncio.gather(
         _hotel(request, booking["hotel_id"]),
-        _payment(request, booking, token),
+        _if_there(request, booking["payment"]["href"], token),
         _history(request, booking_id, token),
         request.api.get("/v1/me", token),
+        _if_there(request, booking["links"]["review"], token),
     )
     guest_actor = history[0]["who"] if history else ""
+    own = guest_actor == f"user:{me['user_id']}"
     return page(
         request,
         "booking.html",
@@ -84,9 +71,11 @@ async def _booking(request: PageRequest, booking_id: UUID, token: str, problem: 
         terms=_terms(hotel, booking),
         settled=_is_settled(booking),
         can_cancel=booking["status"] == "confirmed" and _is_settled(booking) and not _begun(booking),
-        # The guest's own page has none of this, whatever else they are.
-        arrival_steps=_arrival_steps(booking) if _is_staff(me) and guest_actor != f"user:{me['user_id']}" else (),
+        arrival_steps=_arrival_steps(booking) if _is_staff(me) and not own else (),
+        can_review=own and booking["status"] == "checked_out" and review is None,
+        review=review,
         problem=problem,
+        said=said,
     )
 
 
@@ -112,7 +101,7 @@ async def act_on_payment(request: PageRequest, booking_id: FromPath[UUID]) -> Pa
     token = await request.token(here)
     fields = await submitted(request)
     booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
-    payment = await _payment(request, booking, token)
+    payment = await _if_there(request, booking["payment"]["href"], token)
     if payment is not None and payment["action_url"]:
         await request.api.post(payment["action_url"], {"approve": fields.get("answer") == "approve"}, token)
     return see(here)
@@ -193,10 +182,10 @@ async def _hotel(request: PageRequest, hotel_id: str) -> Answer:
     return await request.api.get(f"/v1/hotels/{hotel_id}")
 
 
-async def _payment(request: PageRequest, booking: Answer, token: str) -> Answer | None:
-    """The payment; None if it has not begun, or will not."""
+async def _if_there(request: PageRequest, path: str, token: str) -> Answer | None:
+    """What is at ``path``; None if it has not begun, or will not."""
     try:
-        return await request.api.get(booking["payment"]["href"], token)
+        return await request.api.get(path, token)
     except ApiProblem as error:
         if error.status != _NOT_FOUND:
             raise

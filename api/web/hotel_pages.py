@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Sequence
 from typing import Any
@@ -19,12 +20,16 @@ from api.web.visitors import PageRequest
 from api.web.words import Term, cancellation_terms
 
 _REFUSED = range(400, 500)
+_REVIEWS_SHOWN = 20
 
 
 @get("/hotels/{hotel_id:uuid}", include_in_schema=False)
 async def hotel_page(request: PageRequest, hotel_id: FromPath[UUID]) -> Page:
     """The hotel, with offers if there are dates."""
-    hotel = await request.api.get(f"/v1/hotels/{hotel_id}")
+    hotel, reviews = await asyncio.gather(
+        request.api.get(f"/v1/hotels/{hotel_id}"),
+        request.api.get(f"/v1/hotels/{hotel_id}/reviews", limit=_REVIEWS_SHOWN),
+    )
     trip = Trip.of(dict(request.query_params))
     offers: list[Answer] = []
     problem: ApiProblem | None = None
@@ -44,6 +49,7 @@ async def hotel_page(request: PageRequest, hotel_id: FromPath[UUID]) -> Page:
         today=dt.datetime.now(ZoneInfo(hotel["time_zone"])).date().isoformat(),
         rooms=[(room, _of_room(offers, room)) for room in hotel["room_types"]],
         offers=offers,
+        reviews=reviews["items"],
         problem=problem,
         images=[image for image in hotel["images"] if image.startswith("https://")],
     )

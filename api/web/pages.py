@@ -23,7 +23,6 @@ from api.web.booking_pages import (
     bookings_page,
     cancel,
     cancellation_page,
-    record_arrival,
 )
 from api.web.client import Backstage, in_process_client
 from api.web.errors import EXCEPTION_HANDLERS, or_page
@@ -31,6 +30,7 @@ from api.web.hotel_pages import hotel_page
 from api.web.profile_pages import account_page, delete_account, deleted_page, deletion_page
 from api.web.rendering import engine, static_files
 from api.web.search_pages import start_page
+from api.web.stay_pages import record_arrival, write_review
 from api.web.visitors import PageRequest, Visiting
 
 PAGE = PUBLIC | {"page": True}
@@ -80,6 +80,7 @@ def _pages() -> Router:
             cancellation_page,
             cancel,
             record_arrival,
+            write_review,
             account_page,
             deletion_page,
             delete_account,

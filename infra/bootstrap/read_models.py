@@ -13,10 +13,12 @@ from projections.hotel_search import HotelSearch
 from projections.payment_pages import PaymentPages
 from projections.ports import CalendarStore, DocumentStore, FactStore, SearchStore
 from projections.projection import Projection
+from projections.review_pages import ReviewPages
 from projections.saga_pages import SagaPages
 from projections.writers import CalendarWriter, FactWriter, FoldWriter, ProjectionWriter
 
 BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
+REVIEW_LISTS = (("hotel_id", "written_at"),)
 _SAGA_LISTS = (("status", "updated_at"), ("updated_at",))
 
 
@@ -32,7 +34,16 @@ class ReadStores:
 
 def projections_of_all() -> tuple[Projection, ...]:
     """Every read model of the platform, whichever service feeds it."""
-    return (HotelPages(), HotelSearch(), Calendars(), BookingPages(), PaymentPages(), SagaPages(), BookingFacts())
+    return (
+        HotelPages(),
+        HotelSearch(),
+        Calendars(),
+        BookingPages(),
+        PaymentPages(),
+        ReviewPages(),
+        SagaPages(),
+        BookingFacts(),
+    )
 
 
 def writers_of(stores: ReadStores, services: Sequence[str]) -> list[ProjectionWriter]:
@@ -43,6 +54,7 @@ def writers_of(stores: ReadStores, services: Sequence[str]) -> list[ProjectionWr
         CalendarWriter(Calendars(), stores.calendars),
         FoldWriter(BookingPages(), stores.documents, BOOKING_LISTS),
         FoldWriter(PaymentPages(), stores.documents),
+        FoldWriter(ReviewPages(), stores.documents, REVIEW_LISTS),
         FoldWriter(SagaPages(), stores.documents, _SAGA_LISTS),
     ]
     if stores.facts is not None:

@@ -12,7 +12,7 @@ from infra.embedded.postgres import EmbeddedPostgres
 from infra.embedded.redis import EmbeddedRedis
 from infra.settings import SERVICES, BadSetting, Settings
 
-CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments", "analytics")
+CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments", "reviews", "analytics")
 """Each has a PostgreSQL schema of its own; ``analytics`` has no events, only checkpoints and records of builds."""
 
 

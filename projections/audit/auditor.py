@@ -28,6 +28,7 @@ from commands.ports import (
     UnreadableEvent,
 )
 from commands.turns import in_turns
+from domain.booking.events import GuestCheckedOut
 from domain.inventory.events import HoldConfirmed, HoldExpired, HoldReleased
 from domain.saga.events import SagaReacted
 from domain.shared.messages import Event
@@ -40,6 +41,7 @@ from projections.audit.inventory import Inventory, Overdue
 from projections.audit.money import Payments
 from projections.audit.read_models import Logs, ReadModelAudit
 from projections.audit.records import AuditRequest, Check, Proof, Violation
+from projections.audit.reviews import Reviews
 from projections.audit.streams import Streams
 from projections.builds import BuildRegistry
 from projections.ports import CalendarStore, FoldStore, StoreUnavailable
@@ -100,10 +102,11 @@ class Auditor:
         """Audit. ``metadata`` is that of whoever asked. Raises what the event store raises."""
         period = Period(request.first, request.last)
         streams, inventory, bookings, payments = Streams(period), Inventory(period), Bookings(period), Payments(period)
+        reviews = Reviews(period)
         models = self._models(period, metadata, full=request.full)
         cut = await self._cut()
         takers: defaultdict[type[Event], list[Take]] = defaultdict(list)
-        rules: Sequence[Rule] = (inventory, bookings, payments, *models)
+        rules: Sequence[Rule] = (inventory, bookings, payments, reviews, *models)
         for rule in rules:
             for event_type in rule.takes:
                 takers[event_type].append(rule.take)
@@ -111,6 +114,7 @@ class Auditor:
         await self._judge_overdue(inventory, cut)
         await self._judge_stuck(bookings, cut)
         await self._judge_untaken(bookings, cut)
+        await self._judge_reviews(reviews, bookings)
         bookings.note_quarantined()
         bookings.judge_rooms(cut, inventory)
         payments.judge(cut, bookings)
@@ -123,6 +127,7 @@ class Auditor:
             payments.money,
             payments.refunds,
             bookings.sagas,
+            reviews.findings,
             streams.findings,
         )
         return [await self._told(findings) for findings in (*found, *(model.findings for model in models))]
@@ -213,6 +218,13 @@ class Auditor:
             sagas = [uuid5(booking_id, saga) for saga in missing]  # as sagas/saga.py names them
             if not all([await _readable(self._audited.logs["bookings"], each, after=0) for each in sagas]):
                 bookings.judge_untaken(booking_id, missing)
+
+    async def _judge_reviews(self, reviews: Reviews, bookings: Bookings) -> None:
+        """A stay may have ended beyond the cut, for the same reason."""
+        for booking_id in reviews.suspected(bookings):
+            stay = await _readable(self._audited.logs["bookings"], booking_id, after=0)
+            if not any(isinstance(each.event, GuestCheckedOut) for each in stay):
+                reviews.judge(booking_id)
 
     async def _judge_model(self, model: ReadModelAudit) -> None:
         registry = self._audited.builds[model.projection.service]

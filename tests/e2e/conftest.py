@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.running import RunningPlatform
 
 _LOG_CHARACTERS = 10_000
-SEPARATE_PROCESSES = (("gateway", "users"), ("hotels", "inventory"), ("bookings", "payments"), ("analytics",))
+SEPARATE_PROCESSES = (("gateway", "users"), ("hotels", "inventory"), ("bookings", "payments"), ("analytics", "reviews"))
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,31 @@ async def test_a_guest_stays(platform: RunningPlatform) -> None:
         assert (payment["status"], payment["captured"]["amount"]) == ("captured", "200.00")
 
 
+async def test_a_guest_reviews_a_stay(platform: RunningPlatform) -> None:
+    """What a guest says is read by everybody and counts in the search, until an operator hides it."""
+    async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
+        hotel = await open_hotel(hotelier)
+        place = f"/v1/hotels/{hotel['hotel_id']}"
+        booked = await book(guest, (await offer(guest, hotel["hotel_id"], start=TODAY))["offer_token"])
+        booking, path = ok(booked, 201), booked.headers["Location"]
+        review = {"booking_id": booking["booking_id"], "rating": 9, "text": "Quiet rooms."}
+        assert (await guest.post(f"{place}/reviews", json=review)).status_code == httpx.codes.CONFLICT
+        for step in ("check-in", "check-out"):
+            ok(await hotelier.post(f"{path}/{step}"))
+        written = await guest.post(f"{place}/reviews", json=review)
+        read = {"X-Position": written.headers["X-Position"]}
+        review_path = f"/v1/reviews/{ok(written, 201)['review_id']}"
+        [shown] = ok(await guest.get(f"{place}/reviews", headers=read))["items"]
+        assert (shown["rating"], shown["text"]) == (9, "Quiet rooms.")
+        assert ok(await guest.get(place, headers=read))["rating"] == 9
+        ok(await hotelier.post(f"{review_path}/reply", json={"text": "Come back soon."}))
+        await until(lambda: _found_with_rating(guest, hotel, 9))
+        async with await platform.login("operator") as operator:
+            ok(await operator.post(f"{review_path}/moderation", json={"visible": False, "reason": "a test"}))
+        await until(lambda: _found_with_rating(guest, hotel, None))
+        assert ok(await guest.get(review_path))["reply"]["text"] == "Come back soon."
+
+
 @pytest.mark.parametrize(
     ("token", "status", "reason"),
     [
@@ -143,6 +168,11 @@ async def test_a_booking_is_nobody_elses_business(platform: RunningPlatform) -> 
 async def _found(client: httpx.AsyncClient, hotel: dict[str, str]) -> bool:
     answer = await client.get("/v1/hotels", params={"q": hotel["name"], "city": hotel["city"], **stay()})
     return any(item["hotel_id"] == hotel["hotel_id"] for item in ok(answer)["items"])
+
+
+async def _found_with_rating(client: httpx.AsyncClient, hotel: dict[str, str], rating: float | None) -> bool:
+    found = ok(await client.get("/v1/hotels", params={"city": hotel["city"]}))["items"]
+    return [item["rating"] for item in found] == [rating]
 
 
 async def _listed(client: httpx.AsyncClient, booking_id: str, status: str) -> bool:

@@ -21,6 +21,7 @@ READ_MODELS = {
     "calendars",
     "booking_pages",
     "payment_pages",
+    "review_pages",
     "saga_pages",
     "booking_facts",
 }

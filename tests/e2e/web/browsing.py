@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.e2e.running import RunningPlatform
-from tests.e2e.stories import PASSWORD, stay
+from tests.e2e.stories import FIRST_NIGHT, PASSWORD, stay
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -77,9 +78,9 @@ async def log_in(page: Page, account: Mapping[str, str]) -> None:
     await expect(page.get_by_role("link", name="My bookings").first).to_be_visible()
 
 
-async def choose_offer(page: Page, hotel: dict[str, str]) -> None:
-    """Open the hotel for the usual stay and choose its first offer."""
-    query = urlencode({name: str(value) for name, value in stay().items()})
+async def choose_offer(page: Page, hotel: dict[str, str], start: dt.date = FIRST_NIGHT) -> None:
+    """Open the hotel for a stay of two nights and choose its first offer."""
+    query = urlencode({name: str(value) for name, value in stay(start=start).items()})
     await page.goto(f"/hotels/{hotel['hotel_id']}?{query}")
     await page.get_by_role("link", name="Book Double").first.click()
     await expect(page.get_by_role("heading", name="Your booking")).to_be_visible()

@@ -124,6 +124,30 @@ async def test_a_hotelier_checks_a_guest_in_and_out(page: Page, embedded_platfor
     await expect(page.get_by_text("by staff")).to_have_count(2)
 
 
+async def test_a_guest_reviews_the_stay(page: Page, embedded_platform: RunningPlatform) -> None:
+    async with await embedded_platform.login("hotelier") as hotelier:
+        hotel = await open_hotel(hotelier)
+        await register(page)
+        await choose_offer(page, hotel, TODAY)
+        await pay(page, "Card that works")
+        await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+        booking = page.url.rpartition("/")[2]
+        for step in ("check-in", "check-out"):
+            ok(await hotelier.post(f"/v1/bookings/{booking}/{step}"))
+    await page.reload()
+    await page.get_by_label("Rating").select_option("9")
+    await page.get_by_label("What should others know?").fill("Quiet rooms.")
+    await page.get_by_role("button", name="Publish").click()
+    await expect(page.get_by_role("heading", name="What the guest says")).to_be_visible()
+    await expect(page.get_by_text("Quiet rooms.")).to_be_visible()
+
+    async def is_shown() -> bool:
+        await page.goto(f"/hotels/{hotel['hotel_id']}")
+        return await page.get_by_text("Quiet rooms.").count() == 1
+
+    await until(is_shown)
+
+
 async def test_three_d_secure_is_declined(page: Page, embedded_platform: RunningPlatform) -> None:
     hotel = await hotel_of(embedded_platform)
     await register(page)

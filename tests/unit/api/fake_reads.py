@@ -18,6 +18,7 @@ from projections.hotel_search import HotelSearch
 from projections.payment_pages import PaymentPages
 from projections.ports import Document, HotelHits, HotelQuery, Page, Where
 from projections.projection import DocumentProjection, Projection
+from projections.review_pages import ReviewPages
 from projections.saga_pages import SagaPages
 from tests.fakes import Fakes
 
@@ -27,6 +28,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Calendars(),
     BookingPages(),
     PaymentPages(),
+    ReviewPages(),
     SagaPages(),
 )
 

@@ -36,7 +36,15 @@ async def operator(world: World) -> httpx.AsyncClient:
 
 async def test_read_models_are_listed(operator: httpx.AsyncClient) -> None:
     items = {item["name"]: item for item in ok(await operator.get("/v1/ops/projections"))["items"]}
-    assert set(items) == {"hotel_pages", "hotel_search", "calendars", "booking_pages", "payment_pages", "saga_pages"}
+    assert set(items) == {
+        "hotel_pages",
+        "hotel_search",
+        "calendars",
+        "booking_pages",
+        "payment_pages",
+        "review_pages",
+        "saga_pages",
+    }
     assert items["hotel_pages"]["state"] == "live"
     assert items["hotel_pages"]["position"] == {"hotels": "3.4"}
     assert items["hotel_pages"]["lag_events"] == 0

@@ -81,6 +81,7 @@ def test_only_these_routes_are_public(app: Litestar) -> None:
         "GET /v1/hotels/{hotel_id:uuid}",
         "GET /v1/hotels/{hotel_id:uuid}/availability",
         "GET /v1/hotels/{hotel_id:uuid}/offers",
+        "GET /v1/hotels/{hotel_id:uuid}/reviews",
         "POST /v1/auth/login",
         "POST /v1/auth/register",
         "POST /v1/auth/token",

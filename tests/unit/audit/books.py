@@ -11,6 +11,7 @@ from domain.booking.events import BookingCancelled, BookingConfirmed, BookingRej
 from domain.hotel.events import CancellationTier, NightPrice
 from domain.inventory.events import HoldConfirmed, NightLeft, RoomsHeld, RoomTypeOpened
 from domain.payment.events import CaptureRequested, PaymentAuthorised, PaymentCaptured, PaymentRequested
+from domain.review.events import ReviewWritten
 from domain.saga.events import SagaReacted
 from domain.shared.messages import Event
 from domain.shared.money import Money
@@ -19,11 +20,12 @@ from projections.audit.bookings import Bookings
 from projections.audit.findings import Cut, Findings, Period
 from projections.audit.inventory import Inventory
 from projections.audit.money import Payments
+from projections.audit.reviews import Reviews
 from projections.audit.streams import Streams
 
 NOON = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 HOTEL, ROOM_TYPE, BOOKING, PAYMENT, HOLD, PERSON = (UUID(int=number) for number in range(1, 7))
-BOOKING_SAGA, CANCELLATION_SAGA = UUID(int=8), UUID(int=9)
+BOOKING_SAGA, CANCELLATION_SAGA, REVIEW = UUID(int=8), UUID(int=9), UUID(int=10)
 FIRST = dt.date(2026, 7, 1)
 STAY = Stay(check_in=FIRST, check_out=FIRST + dt.timedelta(days=2))
 ALL = Period()
@@ -40,7 +42,7 @@ class Logs:
 
     def __init__(self, period: Period = ALL) -> None:
         self.streams, self.inventory = Streams(period), Inventory(period)
-        self.bookings, self.payments = Bookings(period), Payments(period)
+        self.bookings, self.payments, self.reviews = Bookings(period), Payments(period), Reviews(period)
         self.versions: dict[tuple[str, UUID], int] = {}
         self.now = NOON
         self._count = 0
@@ -61,7 +63,7 @@ class Logs:
             metadata = Metadata(correlation_id=uuid4(), at=business, historic=historic)
             recorded = RecordedEvent(uuid4(), context, stream, at, event, metadata, self.now, self.position)
             self.streams.take(recorded)
-            for rule in (self.inventory, self.bookings, self.payments):
+            for rule in (self.inventory, self.bookings, self.payments, self.reviews):
                 if isinstance(event, rule.takes):
                     rule.take(recorded)
 
@@ -78,6 +80,8 @@ class Logs:
             self.bookings.judge_stuck(saga_id, saga)
         for booking_id, missing in self.bookings.untaken(cut):
             self.bookings.judge_untaken(booking_id, missing)
+        for booking_id in self.reviews.suspected(self.bookings):
+            self.reviews.judge(booking_id)
         self.bookings.note_quarantined()
         self.bookings.judge_rooms(cut, self.inventory)
         self.payments.judge(cut, self.bookings)
@@ -88,6 +92,7 @@ class Logs:
             self.bookings.sagas,
             self.payments.money,
             self.payments.refunds,
+            self.reviews.findings,
             self.streams.findings,
         )
         return {findings.name: findings for findings in found}
@@ -144,6 +149,17 @@ class Logs:
 
     def reject(self) -> None:
         self.happen(BOOKING, booking(BookingRejected, reason="sold_out"))
+
+    def review(self, review: UUID = REVIEW, booking: UUID = BOOKING) -> None:
+        written = ReviewWritten(
+            review_id=review,
+            hotel_id=HOTEL,
+            booking_id=booking,
+            account_id=PERSON,
+            rating=8,
+            stayed_until=STAY.check_out,
+        )
+        self.happen(review, written)
 
     def cancel(self, charge: int, refund: int) -> None:
         self.happen(BOOKING, booking(BookingCancelled, charge=euros(charge), refund=euros(refund), reason="ill"))

@@ -23,7 +23,7 @@ from domain.payment.events import (
     PaymentRequested,
     RefundRequested,
 )
-from projections.audit.findings import LISTED, Findings, Period
+from projections.audit.findings import LISTED, Findings, Period, Place
 from tests.unit.audit.books import (
     BOOKING,
     FIRST,
@@ -33,6 +33,7 @@ from tests.unit.audit.books import (
     MONEY,
     NOON,
     PAYMENT,
+    REVIEW,
     ROOM_TYPE,
     STAY,
     Logs,
@@ -59,6 +60,7 @@ def test_good_books_are_found_good_and_what_was_checked_is_counted(logs: Logs) -
         "money": 1,
         "refunds": 0,
         "sagas": 1,
+        "reviews": 0,
         "streams": 11,
     }
 
@@ -165,6 +167,29 @@ def test_a_stay_that_has_begun_keeps_its_rooms_and_its_money(kind: type[BookingE
     without.saga("confirmed", "finished")
     without.happen(BOOKING, booking(kind))
     assert set(without.wrong()) == {"stays", "money"}
+
+
+def test_a_review_of_a_stay_that_has_ended(logs: Logs) -> None:
+    logs.book()
+    logs.happen(BOOKING, booking(GuestCheckedIn), booking(GuestCheckedOut))
+    logs.review()
+    assert logs.wrong() == {}
+    assert logs.judged()["reviews"].checked == 1
+    logs.review(OTHER)
+    assert logs.wrong() == {"reviews": [f"booking {BOOKING} was reviewed twice"]}
+
+
+@pytest.mark.parametrize("kinds", [(), (GuestCheckedIn,), (NoShowRecorded,)])
+def test_a_review_without_a_stay(logs: Logs, kinds: tuple[type[BookingEvent], ...]) -> None:
+    logs.book()
+    logs.happen(BOOKING, *(booking(kind) for kind in kinds))
+    logs.review()
+    logs.review(UUID(int=78), OTHER)
+    found = logs.judged()["reviews"]
+    assert [each.detail for each in found.violations] == [
+        f"booking {each} was reviewed without a stay that has ended" for each in (BOOKING, OTHER)
+    ]
+    assert found.violations[0].proof == (Place("reviews", REVIEW, 1), Place("bookings", BOOKING))
 
 
 def test_rooms_of_nobody_and_of_a_rejected_booking(logs: Logs) -> None:

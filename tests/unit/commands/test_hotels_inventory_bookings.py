@@ -199,7 +199,8 @@ class TestBookings:
 class TestDispatch:
     def test_every_command_of_these_services_has_its_handler(self) -> None:
         modules = {
-            f"domain.{aggregate}.commands" for aggregate in ("account", "hotel", "inventory", "booking", "payment")
+            f"domain.{aggregate}.commands"
+            for aggregate in ("account", "hotel", "inventory", "booking", "payment", "review")
         }
         of_aggregates = {each for each in command_types.values() if each.__module__ in modules}
         assert HANDLERS.keys() == of_aggregates

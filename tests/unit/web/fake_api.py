@@ -12,7 +12,7 @@ from litestar.response import ServerSentEvent
 
 from api.web.pages import web_plugin
 
-HOTEL, ROOM, PLAN, BOOKING, PAYMENT = (f"00000000-0000-0000-0000-00000000000{number}" for number in range(1, 6))
+HOTEL, ROOM, PLAN, BOOKING, PAYMENT, REVIEW = (f"00000000-0000-0000-0000-00000000000{n}" for n in range(1, 7))
 CHECK_IN = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=40)
 TRIP = {"check_in": CHECK_IN.isoformat(), "check_out": (CHECK_IN + dt.timedelta(days=2)).isoformat()}
 ACCESS, REFRESH = "an-access-token", "a-refresh-token"
@@ -111,7 +111,20 @@ def booking(status: str) -> dict[str, Any]:
         "created_at": "2026-05-01T10:00:00Z",
         "updated_at": "2026-05-01T10:00:00Z",
         "version": 2,
-        "links": {},
+        "links": {"review": f"/v1/reviews/{REVIEW}"},
+    }
+
+
+def review() -> dict[str, Any]:
+    return {
+        "review_id": REVIEW,
+        "hotel_id": HOTEL,
+        "rating": 9,
+        "text": "Quiet <b>rooms</b>",
+        "stayed_until": TRIP["check_out"],
+        "written_at": "2026-05-01T10:00:00Z",
+        "status": "shown",
+        "reply": {"text": "Thank you!", "written_at": "2026-05-02T10:00:00Z"},
     }
 
 
@@ -127,6 +140,7 @@ class FakeApi:
 
     status: str = "confirmed"
     user_id: str = "1"
+    is_reviewed: bool = False
     roles: list[str] = field(default_factory=lambda: ["guest"])
     offers: list[dict[str, Any]] = field(default_factory=lambda: [offer()])
     refusals: dict[str, Json] = field(default_factory=dict)
@@ -175,6 +189,23 @@ async def search(request: Asked) -> Json:
 async def one_hotel(request: Asked) -> Json:
     known = str(request.path_params["hotel_id"]) == HOTEL
     return Response(hotel()) if known else problem(404, "not-found")
+
+
+@get("/v1/hotels/{hotel_id:uuid}/reviews")
+async def reviews() -> Json:
+    return Response({"items": [review()], "next_cursor": None})
+
+
+@post("/v1/hotels/{hotel_id:uuid}/reviews", status_code=201)
+async def write_review(request: Asked) -> Json:
+    await fake(request).note(request)
+    return fake(request).signed_in(request) or fake(request).refusal(request) or Response(review(), status_code=201)
+
+
+@get("/v1/reviews/{review_id:uuid}")
+async def one_review(request: Asked) -> Json:
+    found = Response(review()) if fake(request).is_reviewed else problem(404, "not-found")
+    return fake(request).signed_in(request) or found
 
 
 @get("/v1/hotels/{hotel_id:uuid}/offers")
@@ -305,6 +336,9 @@ HANDLERS = [
     search,
     one_hotel,
     hotel_offers,
+    reviews,
+    write_review,
+    one_review,
     register,
     login,
     token,

@@ -161,7 +161,16 @@ async def test_a_wrong_password_is_told(anonymous: httpx.AsyncClient, api: FakeA
 @pytest.mark.parametrize("token", ["", "made-up", "\u00e9"])
 async def test_a_form_from_elsewhere_is_refused(guest: httpx.AsyncClient, api: FakeApi, token: str) -> None:
     await guest.get("/login")
-    for path in (BOOK, f"{HERE}/cancellation", f"{HERE}/payment", f"{HERE}/arrival", "/logout", "/login", "/register"):
+    for path in (
+        BOOK,
+        f"{HERE}/cancellation",
+        f"{HERE}/payment",
+        f"{HERE}/arrival",
+        f"{HERE}/review",
+        "/logout",
+        "/login",
+        "/register",
+    ):
         answer = await guest.post(path, data={"form_token": token, "key": "1"})
         assert answer.status_code == 403, path
     assert not api.told
@@ -375,6 +384,47 @@ async def test_a_stay_that_cannot_be_recorded_so_says_why(guest: httpx.AsyncClie
     told = len(api.told)
     assert (await guest.post(f"{HERE}/arrival", data=hidden(text) | {"step": "../x"})).status_code == 303
     assert len(api.told) == told
+
+
+async def test_a_guest_reviews_a_stay_that_is_over(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    api.status = "checked_out"
+    fields = hidden(await shown(guest, HERE)) | {"rating": "9", "text": "Quiet\r\nrooms"}
+    answer = await guest.post(f"{HERE}/review", data=fields)
+    assert (answer.status_code, answer.headers["location"]) == (303, HERE)
+    told = {"booking_id": BOOKING, "rating": 9, "text": "Quiet\r\nrooms"}
+    assert api.told[-1][:2] == (f"hotels/{HOTEL}/reviews", told)
+    api.is_reviewed = True
+    text = await shown(guest, HERE)
+    assert "Quiet &lt;b&gt;rooms&lt;/b&gt;" in text
+    assert "Thank you!" in text
+    assert "How was it?" not in text
+
+
+async def test_a_review_that_is_refused_is_not_lost(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    api.status = "checked_out"
+    fields = hidden(await shown(guest, HERE)) | {"rating": "x", "text": "My <long> text"}
+    api.refusals[f"POST /v1/hotels/{HOTEL}/reviews"] = problem(
+        400, "invalid-request", "rating must be between 1 and 10"
+    )
+    answer = await guest.post(f"{HERE}/review", data=fields)
+    assert answer.status_code == 400
+    assert "Rating must be between 1 and 10" in answer.text
+    assert "My &lt;long&gt; text</textarea>" in answer.text
+    assert api.told[-1][1]["rating"] == 0
+
+
+@pytest.mark.parametrize(("status", "user_id"), [("confirmed", "1"), ("checked_in", "1"), ("checked_out", "2")])
+async def test_only_a_guest_who_has_left_is_asked(
+    guest: httpx.AsyncClient, api: FakeApi, status: str, user_id: str
+) -> None:
+    api.status, api.user_id = status, user_id
+    assert "How was it?" not in await shown(guest, HERE)
+
+
+async def test_a_hotel_shows_what_guests_say(anonymous: httpx.AsyncClient) -> None:
+    text = await shown(anonymous, f"/hotels/{HOTEL}")
+    assert "Quiet &lt;b&gt;rooms&lt;/b&gt;" in text
+    assert "Thank you!" in text
 
 
 async def test_a_refund_that_has_changed_is_told_again(guest: httpx.AsyncClient, api: FakeApi) -> None:

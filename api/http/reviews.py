@@ -1,0 +1,188 @@
+"""Reviews: written by those who have stayed, read by everybody, answered by the hotel, hidden by operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, Router, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from api.http.booking_views import booking_events, unknown
+from api.http.hotel_models import ReviewsView, ReviewView
+from api.http.idempotency import answered_once, once
+from api.http.owners import hotel_in_charge
+from api.http.positions import reached, token_of
+from api.http.requests import ApiRequest
+from api.http.schemas import Moderation, NewReview, Reply
+from api.http.security import BEARER, PUBLIC, STAFF, access, is_staff
+from api.http.sending import send
+from api.http.views import spec, utc
+from commands.accounts import Remark
+from commands.ports import Answer, RecordedEvent
+from domain.booking.state import BOOKING
+from domain.review.commands import ModerateReview, ReplyToReview, ReviewCommand, WriteReview
+from domain.review.decide import review_id_of
+from domain.review.events import ReviewReplied, ReviewWritten
+from domain.review.state import REVIEW, ReviewState
+from domain.shared.errors import NotFound
+from projections.ports import Document, Where
+
+REVIEW_PAGES = "review_pages"
+Json = Response[dict[str, Any]]
+
+
+@post(
+    "/{hotel_id:uuid}/reviews",
+    guards=access("guest", "hotelier", "operator", "admin"),
+    security=BEARER,
+    responses={201: spec(ReviewView, description="The review.")},
+)
+async def write_review(request: ApiRequest, hotel_id: FromPath[UUID], data: JSONBody[NewReview]) -> Json:
+    """Rate a hotel after check-out, once for each booking, from 1 to 10. The words go when their author does."""
+    account_id = request.principal.account_id
+    booking = BOOKING.fold(each.event for each in await booking_events(request, data.booking_id))
+    details = booking.details
+    if details is None or booking.status is None or (details.account_id, details.hotel_id) != (account_id, hotel_id):
+        raise unknown(data.booking_id)
+    command = WriteReview(
+        review_id=review_id_of(data.booking_id),
+        booking_id=data.booking_id,
+        booking_status=booking.status,
+        hotel_id=hotel_id,
+        account_id=account_id,
+        rating=data.rating,
+        stayed_until=details.stay.check_out,
+    )
+    return await _said(request, command, data.text, status=201)
+
+
+@get(
+    "/{hotel_id:uuid}/reviews",
+    responses={200: spec(ReviewsView, description="Reviews, newest first.")},
+    opt=PUBLIC,
+)
+async def list_reviews(
+    request: ApiRequest,
+    hotel_id: FromPath[UUID],
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, QueryParameter(max_length=2_000)] = None,
+) -> Json:
+    """What guests say of a hotel, and what it answers."""
+    headers = await reached(request, REVIEW_PAGES)
+    page = await request.platform.documents.find(
+        REVIEW_PAGES,
+        [Where("hotel_id", "eq", str(hotel_id)), Where("status", "eq", "shown")],
+        order_by="written_at",
+        descending=True,
+        limit=limit,
+        cursor=cursor,
+    )
+    words = await _words(request, (each[name] for each in page.items for name in ("remark_id", "reply_id")))
+    items = [_item(document, words) for document in page.items]
+    return Response({"items": items, "next_cursor": page.next_cursor}, headers=headers)
+
+
+@get(
+    "/{review_id:uuid}",
+    guards=access(),
+    responses={200: spec(ReviewView, description="The review; hidden ones only for their author and for operators.")},
+)
+async def get_review(request: ApiRequest, review_id: FromPath[UUID]) -> Json:
+    """One review, from its own record."""
+    events = await _events(request, review_id)
+    state: ReviewState = REVIEW.fold(each.event for each in events)
+    own = state.written is not None and state.written.account_id == request.principal.account_id
+    if state.is_hidden and not own and not is_staff(request.principal):
+        raise _unknown(review_id)
+    return Response(await _view(request, events))
+
+
+@post(
+    "/{review_id:uuid}/reply",
+    guards=access("hotelier", "operator", "admin"),
+    status_code=200,
+    responses={200: spec(ReviewView, description="The review.")},
+)
+async def reply_to_review(request: ApiRequest, review_id: FromPath[UUID], data: JSONBody[Reply]) -> Json:
+    """Answer a review in public, once, as the hotel."""
+    state = REVIEW.fold(each.event for each in await _events(request, review_id))
+    if state.written is not None:
+        await hotel_in_charge(request, state.written.hotel_id)
+    return await _said(request, ReplyToReview(review_id=review_id), data.text)
+
+
+@post(
+    "/{review_id:uuid}/moderation",
+    guards=access(*STAFF),
+    status_code=200,
+    responses={200: spec(ReviewView, description="The review; status tells whether it is seen.")},
+)
+async def moderate_review(request: ApiRequest, review_id: FromPath[UUID], data: JSONBody[Moderation]) -> Json:
+    """Hide a review from everybody, with its rating, or show it again."""
+    return await _said(request, ModerateReview(review_id=review_id, visible=data.visible), data.reason)
+
+
+async def _said(request: ApiRequest, command: ReviewCommand, text: str, *, status: int = 200) -> Json:
+    """Keep the words apart from the event, send the command, and answer with the review."""
+    asked = await once(request)
+
+    async def say() -> Answer:
+        if text.strip():
+            await request.platform.accounts.keep_remark(Remark(asked.command_id, request.principal.account_id, text))
+        return await send(request, command, asked)
+
+    answer = await answered_once(request, asked, "reviews", say)
+    view = await _view(request, await _events(request, command.review_id))
+    return Response(view, status_code=status, headers=token_of(answer))
+
+
+async def _events(request: ApiRequest, review_id: UUID) -> Sequence[RecordedEvent]:
+    """The review's stream. Raises NotFound."""
+    events = await request.platform.logs["reviews"].read_stream(review_id)
+    if not events:
+        raise _unknown(review_id)
+    return events
+
+
+def _unknown(review_id: UUID) -> NotFound:
+    return NotFound(f"there is no review {review_id}")
+
+
+async def _view(request: ApiRequest, events: Sequence[RecordedEvent]) -> dict[str, Any]:
+    """The review from its own record, which is ahead of the read model."""
+    state: ReviewState = REVIEW.fold(each.event for each in events)
+    document: Document = {"reply_id": None, "replied_at": None, "status": "hidden" if state.is_hidden else "shown"}
+    for each in events:
+        cause, at = str(each.metadata.causation_id), each.metadata.at.isoformat()
+        if isinstance(each.event, ReviewWritten):
+            document |= each.event.model_dump(mode="json") | {"remark_id": cause, "written_at": at}
+        elif isinstance(each.event, ReviewReplied):
+            document |= {"reply_id": cause, "replied_at": at}
+    return _item(document, await _words(request, (document["remark_id"], document["reply_id"])))
+
+
+async def _words(request: ApiRequest, remark_ids: Iterable[str | None]) -> dict[str, str]:
+    kept = await request.platform.accounts.remarks([UUID(each) for each in remark_ids if each is not None])
+    return {str(remark_id): words for remark_id, words in kept.items()}
+
+
+def _item(document: Document, words: dict[str, str]) -> dict[str, Any]:
+    item = {name: document[name] for name in ("review_id", "hotel_id", "rating", "stayed_until", "status")}
+    reply = None
+    if document["reply_id"] is not None:
+        reply = {"text": words.get(document["reply_id"], ""), "written_at": utc(document["replied_at"])}
+    return item | {
+        "text": words.get(document["remark_id"], ""),
+        "written_at": utc(document["written_at"]),
+        "reply": reply,
+    }
+
+
+reviews_router = Router(
+    "/v1/reviews",
+    security=BEARER,
+    tags=["Reviews"],
+    route_handlers=[get_review, reply_to_review, moderate_review],
+)
