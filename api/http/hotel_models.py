@@ -120,7 +120,10 @@ class ReplyView(View):
 
 
 class ReviewView(View):
-    """One guest's rating from 1 to 10; ``text`` is empty when there is none, or its author has been forgotten."""
+    """One guest's rating from 1 to 10; ``text`` is empty when there is none, or its author has been forgotten.
+
+    ``hidden_because`` is what the operator who has hidden it said.
+    """
 
     review_id: UUID
     hotel_id: UUID
@@ -129,6 +132,7 @@ class ReviewView(View):
     stayed_until: str
     written_at: str
     status: Literal["shown", "hidden"]
+    hidden_because: str | None
     reply: ReplyView | None
 
 

@@ -24,7 +24,7 @@ from commands.ports import Answer, RecordedEvent
 from domain.booking.state import BOOKING
 from domain.review.commands import ModerateReview, ReplyToReview, ReviewCommand, WriteReview
 from domain.review.decide import review_id_of
-from domain.review.events import ReviewReplied, ReviewWritten
+from domain.review.events import ReviewHidden, ReviewReplied, ReviewShown, ReviewWritten
 from domain.review.state import REVIEW, ReviewState
 from domain.shared.errors import NotFound
 from projections.ports import Document, Where
@@ -152,15 +152,20 @@ def _unknown(review_id: UUID) -> NotFound:
 
 async def _view(request: ApiRequest, events: Sequence[RecordedEvent]) -> dict[str, Any]:
     """The review from its own record, which is ahead of the read model."""
-    state: ReviewState = REVIEW.fold(each.event for each in events)
-    document: Document = {"reply_id": None, "replied_at": None, "status": "hidden" if state.is_hidden else "shown"}
+    document: Document = {"reply_id": None, "replied_at": None, "status": "shown", "hiding_id": None}
     for each in events:
         cause, at = str(each.metadata.causation_id), each.metadata.at.isoformat()
-        if isinstance(each.event, ReviewWritten):
-            document |= each.event.model_dump(mode="json") | {"remark_id": cause, "written_at": at}
-        elif isinstance(each.event, ReviewReplied):
-            document |= {"reply_id": cause, "replied_at": at}
-    return _item(document, await _words(request, (document["remark_id"], document["reply_id"])))
+        match each.event:
+            case ReviewWritten() as written:
+                document |= written.model_dump(mode="json") | {"remark_id": cause, "written_at": at}
+            case ReviewReplied():
+                document |= {"reply_id": cause, "replied_at": at}
+            case ReviewHidden():
+                document |= {"status": "hidden", "hiding_id": cause}
+            case ReviewShown():
+                document |= {"status": "shown", "hiding_id": None}
+    words = await _words(request, (document[name] for name in ("remark_id", "reply_id", "hiding_id")))
+    return _item(document, words) | {"hidden_because": words.get(document["hiding_id"])}
 
 
 async def _words(request: ApiRequest, remark_ids: Iterable[str | None]) -> dict[str, str]:
@@ -175,6 +180,7 @@ def _item(document: Document, words: dict[str, str]) -> dict[str, Any]:
         reply = {"text": words.get(document["reply_id"], ""), "written_at": utc(document["replied_at"])}
     return item | {
         "text": words.get(document["remark_id"], ""),
+        "hidden_because": None,
         "written_at": utc(document["written_at"]),
         "reply": reply,
     }

@@ -44,7 +44,7 @@ from infra.eventstore.mapper import rows_of
 from infra.eventstore.schema import migrate
 from infra.eventstore.sql import schema_of
 
-CONTEXTS = ("hotels", "inventory", "bookings", "payments")
+CONTEXTS = ("hotels", "inventory", "bookings", "payments", "reviews")
 CANCELLED = 0.2
 """The part of the bookings that are cancelled, days later."""
 _SPACE = UUID(int=0xB00C5)

@@ -126,7 +126,11 @@ async def test_operators_hide_and_show(stay: Stay) -> None:
     path, operator = f"/v1/reviews/{review['review_id']}/moderation", await stay.world.as_("operator")
     hide = {"visible": False, "reason": "it names somebody"}
     refused(await (await stay.hotelier()).post(path, json=hide), 403, "forbidden")
-    assert ok(await operator.post(path, json=hide))["status"] == "hidden"
+    hidden = ok(await operator.post(path, json=hide))
+    assert (hidden["status"], hidden["hidden_because"]) == ("hidden", "it names somebody")
+    alone = f"/v1/reviews/{review['review_id']}"
+    assert ok(await (await stay.guest()).get(alone)) == ok(await operator.get(alone)) == hidden
+    refused(await (await stay.hotelier()).get(alone), 404, "not-found")
     assert (await stay.shown(), await stay.rating()) == ([], None)
     ok(await operator.post(path, json=hide))
     assert ok(await operator.post(path, json={"visible": True, "reason": "it does not"})) == review

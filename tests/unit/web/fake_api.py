@@ -124,6 +124,7 @@ def review() -> dict[str, Any]:
         "stayed_until": TRIP["check_out"],
         "written_at": "2026-05-01T10:00:00Z",
         "status": "shown",
+        "hidden_because": None,
         "reply": {"text": "Thank you!", "written_at": "2026-05-02T10:00:00Z"},
     }
 
