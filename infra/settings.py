@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -43,6 +44,14 @@ def _proxies(text: str | None) -> str | None:
         raise ValueError("must be addresses or networks, such as 10.0.0.7,fd00::/8") from error
 
 
+def _mailbox(text: str) -> str:
+    """``Name <address>`` or an address. Raises ValueError for anything else."""
+    address = parseaddr(text)[1]
+    if not all(address.partition("@")) or not text.isprintable():
+        raise ValueError("must be an address, or Name <address>")
+    return text
+
+
 class Settings(BaseSettings):
     """One object for all services; secrets never appear in its text."""
 
@@ -70,6 +79,11 @@ class Settings(BaseSettings):
     mongo_url: Annotated[str | None, _url("mongodb", "mongodb+srv")] = None
     elasticsearch_url: Annotated[str | None, _url("http", "https")] = None
     clickhouse_url: Annotated[str | None, _url("http", "https", "clickhouse", "clickhouses")] = None
+    smtp_url: Annotated[str | None, _url("smtp", "smtps")] = None
+    """Where mails to guests are handed over; without it, none are sent."""
+    mail_from: Annotated[str, AfterValidator(_mailbox)] = "Nightledger <no-reply@localhost>"
+    public_url: Annotated[str | None, _url("http", "https")] = None
+    """Where guests find the platform's pages: what links in mails begin with (else host and port)."""
     namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")] = "nightledger"
     """Begins the names of everything in shared Redis, MongoDB and Elasticsearch servers."""
     replay_process_from: int = Field(default=5_000, ge=0)
@@ -87,6 +101,11 @@ class Settings(BaseSettings):
     """Where traces are sent (OTLP over HTTP, base URL of a collector); without it there are none."""
     trace_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
     """The part of the traces that is recorded; a caller's own decision, in its ``traceparent``, counts more."""
+
+    @property
+    def pages_url(self) -> str:
+        """Where the pages are, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     def postgres_url_of(self, context: str) -> str | None:
         """The URL of ``context``'s schema: its own, else the common one, else None (embedded)."""

@@ -23,6 +23,7 @@ from api.http.health import health_router
 from api.http.hotels import WRITERS
 from api.http.imports import imports_router
 from api.http.logs import logs_router
+from api.http.notifications import notifications_router
 from api.http.offers import get_offers
 from api.http.on_record import actions_router
 from api.http.openapi import machines_router, openapi_config
@@ -50,6 +51,7 @@ from domain.shared.messages import Event
 ROUTERS: Sequence[ControllerRouterHandler] = (
     login_router,
     me_router,
+    notifications_router,
     keys_router,
     Router("/v1/hotels", route_handlers=[*SEARCHES, get_offers, get_availability, *WRITERS]),
     Router("/v1/hotels", tags=["Reviews"], route_handlers=[write_review, list_reviews]),

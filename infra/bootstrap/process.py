@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import structlog
 
 from commands.dispatch import HANDLERS, Dispatcher, merge, of_services
 from commands.forgetting import Forgetting
 from commands.handling import Dependencies, Handlers
+from commands.mailing import Mailer, Mailing
 from commands.ports import CommandBus
 from commands.tracing import Tracing
 from infra.bootstrap.read_models import ReadStores, writers_of
@@ -37,6 +39,7 @@ from projections.audit.facts import fact_digest_handlers
 from projections.booking_facts import BookingFacts
 from projections.booking_pages import BookingPages
 from projections.filling import Fillers, fillers_here
+from projections.hotel_pages import HotelPages
 from projections.read_models import ReadModels
 from projections.reports import report_handlers
 from sagas.booking import BOOKING_SAGA
@@ -117,6 +120,8 @@ async def running_process(
             await feeds.start(sagas, "bookings")
         if "users" in services:
             await feeds.start(_forgetting(stores, dispatch, clock), "users")
+        if "notifications" in services and stores.mailer is not None:
+            await feeds.start(_mailing(stores, stores.mailer, clock), "notifications")
         writers = writers_of(ReadStores(stores.documents, stores.search, stores.calendars, stores.facts), services)
         read_models = ReadModels(
             writers,
@@ -135,16 +140,30 @@ async def running_process(
         in_background(stack, retries.watch(), "watch of ordered retries", fatal)
         retention = Retention({context: stores.pools[context] for context in own}, clock, stats)
         in_background(stack, retention.watch(), "retention", fatal)
-        yield Process(services, bus, broker, stats, _followed(sagas, broker))
+        yield Process(services, bus, broker, stats, _followed(stores, sagas, broker))
 
 
-def _followed(sagas: SagaRuntime, broker: Broker | None) -> Sequence[Followed]:
-    runtime = Followed(sagas.name, "bookings", sagas.contexts, sagas.topics)
-    forgetting = Followed(Forgetting.name, "users", Forgetting.contexts, Forgetting.topics)
-    if broker is not None:
-        return (runtime, forgetting)
-    commands = [Followed(consumer_of(each), each, CommandFeed.contexts, CommandFeed.topics) for each in COMMANDED]
-    return (runtime, forgetting, *commands)
+def _followed(stores: Stores, sagas: SagaRuntime, broker: Broker | None) -> Sequence[Followed]:
+    feeds = [
+        Followed(sagas.name, "bookings", sagas.contexts, sagas.topics),
+        Followed(Forgetting.name, "users", Forgetting.contexts, Forgetting.topics),
+    ]
+    if stores.mailer is not None:
+        feeds.append(Followed(Mailing.name, "notifications", Mailing.contexts, Mailing.topics))
+    if broker is None:
+        feeds += [Followed(consumer_of(each), each, CommandFeed.contexts, CommandFeed.topics) for each in COMMANDED]
+    return feeds
+
+
+def _mailing(stores: Stores, mailer: Mailer, clock: SystemClock) -> Mailing:
+    async def name_of(hotel_id: UUID) -> str:
+        page = await stores.documents.get(HotelPages.name, str(hotel_id))
+        return str(page["name"]) if page and "name" in page else "the hotel"
+
+    def page_of(booking_id: UUID) -> str:
+        return f"{stores.pages_url}/bookings/{booking_id}"
+
+    return Mailing(mailer, stores.sent_mails, stores.accounts.person, name_of, page_of, clock)
 
 
 def _forgetting(stores: Stores, dispatch: Dispatch, clock: SystemClock) -> Forgetting:

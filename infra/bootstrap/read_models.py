@@ -10,6 +10,7 @@ from projections.booking_pages import BookingPages
 from projections.calendars import Calendars
 from projections.hotel_pages import HotelPages
 from projections.hotel_search import HotelSearch
+from projections.notices import Notices
 from projections.payment_pages import PaymentPages
 from projections.ports import CalendarStore, DocumentStore, FactStore, SearchStore
 from projections.projection import Projection
@@ -19,6 +20,7 @@ from projections.writers import CalendarWriter, FactWriter, FoldWriter, Projecti
 
 BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
 REVIEW_LISTS = (("hotel_id", "written_at"),)
+_NOTICE_LISTS = (("account_id", "at"),)
 _SAGA_LISTS = (("status", "updated_at"), ("updated_at",))
 
 
@@ -41,6 +43,7 @@ def projections_of_all() -> tuple[Projection, ...]:
         BookingPages(),
         PaymentPages(),
         ReviewPages(),
+        Notices(),
         SagaPages(),
         BookingFacts(),
     )
@@ -55,6 +58,7 @@ def writers_of(stores: ReadStores, services: Sequence[str]) -> list[ProjectionWr
         FoldWriter(BookingPages(), stores.documents, BOOKING_LISTS),
         FoldWriter(PaymentPages(), stores.documents),
         FoldWriter(ReviewPages(), stores.documents, REVIEW_LISTS),
+        FoldWriter(Notices(), stores.documents, _NOTICE_LISTS),
         FoldWriter(SagaPages(), stores.documents, _SAGA_LISTS),
     ]
     if stores.facts is not None:

@@ -12,8 +12,8 @@ from infra.embedded.postgres import EmbeddedPostgres
 from infra.embedded.redis import EmbeddedRedis
 from infra.settings import SERVICES, BadSetting, Settings
 
-CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments", "reviews", "analytics")
-"""Each has a PostgreSQL schema of its own; ``analytics`` has no events, only checkpoints and records of builds."""
+CONTEXTS = ("users", "hotels", "inventory", "bookings", "payments", "reviews", "notifications", "analytics")
+"""Each has a PostgreSQL schema of its own; the last two have no events, only checkpoints and records of builds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from infra.eventstore.streams import AggregateStreams
 from infra.eventstore.timers import PostgresTimers
 from infra.messaging.stats import SIZES, Stats
 from infra.providers.sandbox import SandboxProvider
+from infra.providers.smtp import SmtpMailer
 from infra.settings import Settings
 from infra.stores.accounts import PostgresAccounts
 from infra.stores.fact_rows import SpooledFacts
@@ -33,6 +34,7 @@ from infra.stores.facts import ClickHouseFacts
 from infra.stores.pg_documents import PostgresDocuments
 from infra.stores.redis_calendar import RedisCalendars
 from infra.stores.redis_limits import RedisLimiter
+from infra.stores.sent_mails import PostgresSentMails
 from infra.stores.tantivy_search import TantivyHotels
 
 if TYPE_CHECKING:
@@ -64,6 +66,9 @@ class Stores:
     redis: Redis
     accounts: PostgresAccounts
     sandbox: SandboxProvider
+    mailer: SmtpMailer | None
+    pages_url: str
+    sent_mails: PostgresSentMails
 
 
 async def migrate_all(pools: Mapping[str, asyncpg.Pool]) -> tuple[str, ...]:
@@ -73,6 +78,7 @@ async def migrate_all(pools: Mapping[str, asyncpg.Pool]) -> tuple[str, ...]:
         await migrate(pools[context], context)
     await PostgresAccounts(pools["users"]).migrate()
     await SandboxProvider(pools["payments"]).migrate()
+    await PostgresSentMails(pools["notifications"]).migrate()
     return tuple(f"schema {context}: up to date" for context in CONTEXTS)
 
 
@@ -133,6 +139,9 @@ async def open_stores(
             redis=redis,
             accounts=PostgresAccounts(pools["users"]),
             sandbox=SandboxProvider(pools["payments"]),
+            mailer=SmtpMailer(settings.smtp_url, settings.mail_from) if settings.smtp_url else None,
+            pages_url=settings.pages_url,
+            sent_mails=PostgresSentMails(pools["notifications"]),
         )
 
 

@@ -11,7 +11,12 @@ import pytest
 from tests.e2e.running import RunningPlatform
 
 _LOG_CHARACTERS = 10_000
-SEPARATE_PROCESSES = (("gateway", "users"), ("hotels", "inventory"), ("bookings", "payments"), ("analytics", "reviews"))
+SEPARATE_PROCESSES = (
+    ("gateway", "users"),
+    ("hotels", "inventory"),
+    ("bookings", "payments"),
+    ("analytics", "reviews", "notifications"),
+)
 
 
 @pytest.fixture(scope="session")

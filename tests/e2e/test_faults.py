@@ -35,7 +35,10 @@ async def test_the_broker_is_restarted_and_emptied_during_a_rush(
     tmp_path: Path, new_real_settings: Callable[[], dict[str, str]], broker: RabbitMQ
 ) -> None:
     own = {"NIGHTLEDGER_RABBITMQ_URL": broker.url}
-    groups = (("gateway", "users", "hotels", "inventory"), ("bookings", "payments", "analytics", "reviews"))
+    groups = (
+        ("gateway", "users", "hotels", "inventory"),
+        ("bookings", "payments", "analytics", "reviews", "notifications"),
+    )
     platform = RunningPlatform(tmp_path / "data", new_real_settings() | own, groups)
     platform.arguments = ("--demo",)
     with platform:

@@ -22,6 +22,7 @@ READ_MODELS = {
     "booking_pages",
     "payment_pages",
     "review_pages",
+    "notices",
     "saga_pages",
     "booking_facts",
 }

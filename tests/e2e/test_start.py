@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("e2e-real")
 async def test_the_demo_waits_for_services_that_start_later(
     tmp_path: Path, new_real_settings: Callable[[], dict[str, str]]
 ) -> None:
-    later = ("hotels", "inventory", "bookings", "payments", "analytics", "reviews")
+    later = ("hotels", "inventory", "bookings", "payments", "analytics", "reviews", "notifications")
     platform = RunningPlatform(tmp_path / "data", new_real_settings(), (("gateway", "users"), later))
     platform.arguments = ("--demo",)
 

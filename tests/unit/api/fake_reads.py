@@ -15,6 +15,7 @@ from projections.builds import UNDER_WAY, Build, BuildState, ReplayRunning
 from projections.calendars import Calendars
 from projections.hotel_pages import HotelPages
 from projections.hotel_search import HotelSearch
+from projections.notices import Notices
 from projections.payment_pages import PaymentPages
 from projections.ports import Document, HotelHits, HotelQuery, Page, Where
 from projections.projection import DocumentProjection, Projection
@@ -29,6 +30,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     BookingPages(),
     PaymentPages(),
     ReviewPages(),
+    Notices(),
     SagaPages(),
 )
 

@@ -131,7 +131,7 @@ class Memory:
         self.actions = MemoryActions()
         self.auditor = PreparedAuditor()
         self.audit_records = MemoryAuditRecords()
-        self.replays = ReplayOrders(PROJECTIONS, dict.fromkeys(CONTEXTS, self.builds), uuid4)
+        self.replays = ReplayOrders(PROJECTIONS, dict.fromkeys((*CONTEXTS, "notifications"), self.builds), uuid4)
         self.audits = Audits(self.auditor, self.audit_records, PROJECTIONS, self.replays, self.clock, uuid4)
         self.operations = MemoryOperations()
         self.limiter = CountingLimiter()
@@ -163,7 +163,7 @@ class Memory:
             new_id=uuid4,
             bus=self,
             streams=self.fakes.streams,
-            builds=dict.fromkeys(CONTEXTS, self.builds),
+            builds=dict.fromkeys((*CONTEXTS, "notifications"), self.builds),
             replays=self.replays,
             projections=PROJECTIONS,
             accounts=self.accounts,

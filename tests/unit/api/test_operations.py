@@ -43,6 +43,7 @@ async def test_read_models_are_listed(operator: httpx.AsyncClient) -> None:
         "booking_pages",
         "payment_pages",
         "review_pages",
+        "notices",
         "saga_pages",
     }
     assert items["hotel_pages"]["state"] == "live"

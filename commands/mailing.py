@@ -1,0 +1,141 @@
+"""Mails to guests: a feed of the notifications service, which sends one for each outcome of a booking.
+
+A mail is sent at least once: a process that dies between sending and noting it sends it again, under the same
+Message-ID. While the mail server is away the feed waits, and is red; a recipient that the server refuses is noted. A
+replay of read models sends nothing, because no read model sends anything.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from commands.accounts import Person
+from commands.notices import Notice, NoticeKind
+from commands.ports import Checkpoint, Clock, LogRun, Position, RecordedEvent, Temporary
+from domain.booking.events import BookingCancelled, BookingConfirmed, BookingDetails, BookingRejected, NoShowRecorded
+from domain.shared.money import Money
+
+TOLD: Mapping[type[BookingDetails], NoticeKind] = {
+    BookingConfirmed: "confirmed",
+    BookingRejected: "rejected",
+    BookingCancelled: "cancelled",
+    NoShowRecorded: "no_show",
+}
+"""The events that guests are told of."""
+TOO_LATE = dt.timedelta(days=1)
+"""What is older when it is heard of is no news: a feed that begins on an old log must not write to everybody."""
+
+
+class MailAway(Temporary):
+    """The mail server cannot be reached, or takes nothing now."""
+
+
+class MailRefused(Exception):
+    """The mail server refuses this mail for good, with this code (RFC 5321, section 4.2)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the mail server answers {code}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """``mail_id`` is the id of the event that it tells of."""
+
+    mail_id: UUID
+    name: str
+    address: str
+    subject: str
+    text: str
+
+
+class Mailer(Protocol):
+    """A mail server."""
+
+    async def send(self, mail: Mail) -> None:
+        """Hand it over. Raises MailAway, MailRefused."""
+        ...
+
+
+class SentMails(Protocol):
+    """The delivery log: which mails have been handed over, or refused. It names nobody."""
+
+    async def has(self, mail_id: UUID) -> bool:
+        """Whether that mail is done with. Raises a Temporary error when the store is away."""
+        ...
+
+    async def note(self, mail_id: UUID, at: dt.datetime, refused: int | None = None) -> None:
+        """It is; ``refused`` is the server's code if it would not take it. No error when repeated."""
+        ...
+
+
+class Mailing:
+    """The feed. ``person`` finds who stays, ``hotel`` a hotel's name, ``page`` the address of a booking's page."""
+
+    name = "mails"
+    contexts: tuple[str, ...] = ("bookings",)
+    topics: frozenset[str] | None = frozenset(event.topic for event in TOLD)
+    commits_checkpoint = False
+
+    def __init__(
+        self,
+        mailer: Mailer,
+        sent: SentMails,
+        person: Callable[[UUID], Awaitable[Person | None]],
+        hotel: Callable[[UUID], Awaitable[str]],
+        page: Callable[[UUID], str],
+        clock: Clock,
+    ) -> None:
+        self._mailer = mailer
+        self._sent = sent
+        self._person = person
+        self._hotel = hotel
+        self._page = page
+        self._clock = clock
+
+    async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:  # noqa: ARG002 - the runner stores it
+        """Write to whoever is to be told of something in ``run``."""
+        for recorded in run.events:
+            news = self._clock.now() - recorded.recorded_at < TOO_LATE and not recorded.metadata.historic
+            if news and isinstance(recorded.event, BookingDetails) and type(recorded.event) in TOLD:
+                await self._tell(recorded, recorded.event)
+
+    async def resumes_at(self, checkpoint: Checkpoint) -> Position:
+        """At the checkpoint: what was sent is noted."""
+        return checkpoint.position
+
+    async def _tell(self, recorded: RecordedEvent, event: BookingDetails) -> None:
+        if await self._sent.has(recorded.event_id):
+            return
+        guest = await self._person(event.guest_id)
+        if guest is None:  # who has been forgotten is left alone
+            return
+        notice = notice_of(event, await self._hotel(event.hotel_id))
+        text = f"Dear {guest.name},\n\n{notice.text}\n\n{self._page(event.booking_id)}\n"
+        refused = None
+        try:
+            await self._mailer.send(Mail(recorded.event_id, guest.name, guest.email, notice.subject, text))
+        except MailRefused as error:
+            refused = error.code
+        await self._sent.note(recorded.event_id, self._clock.now(), refused)
+
+
+def notice_of(event: BookingDetails, hotel: str) -> Notice:
+    """What is to be told of one of TOLD, at a hotel of this name."""
+    return Notice(
+        TOLD[type(event)],
+        hotel,
+        event.stay.check_in,
+        event.stay.check_out,
+        _shown(event.total),
+        refund=_shown(event.refund) if isinstance(event, BookingCancelled) and event.refund.minor else None,
+        reason=event.reason if isinstance(event, BookingRejected) else None,
+    )
+
+
+def _shown(money: Money) -> str:
+    return f"{money.amount} {money.currency}"
