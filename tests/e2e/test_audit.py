@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.running import RunningPlatform, ok
-from tests.e2e.stories import book, offer, open_hotel, registered
+from tests.e2e.stories import book, offer, open_hotel, registered, reviewed
 
 BOOKINGS = 24
 
@@ -20,6 +20,7 @@ async def test_audits_beside_live_bookings_find_nothing(platform: RunningPlatfor
     async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
         hotel = await open_hotel(hotelier, rooms=BOOKINGS // 2)
         token = (await offer(guest, hotel["hotel_id"]))["offer_token"]
+        await reviewed(hotelier, guest, hotel)
         audits = [await _audited_while(platform, lambda: _book_some(guest, token))]
         audits.append(await _audited(platform, "--full"))
     for audit in audits:

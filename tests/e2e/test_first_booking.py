@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.running import RunningPlatform, ok
-from tests.e2e.stories import TODAY, book, offer, open_hotel, registered, stay, until
+from tests.e2e.stories import TODAY, book, offer, open_hotel, registered, reviewed, stay, until
 
 
 async def test_a_guest_finds_books_and_cancels(platform: RunningPlatform) -> None:
@@ -71,13 +71,7 @@ async def test_a_guest_reviews_a_stay(platform: RunningPlatform) -> None:
     async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
         hotel = await open_hotel(hotelier)
         place = f"/v1/hotels/{hotel['hotel_id']}"
-        booked = await book(guest, (await offer(guest, hotel["hotel_id"], start=TODAY))["offer_token"])
-        booking, path = ok(booked, 201), booked.headers["Location"]
-        review = {"booking_id": booking["booking_id"], "rating": 9, "text": "Quiet rooms."}
-        assert (await guest.post(f"{place}/reviews", json=review)).status_code == httpx.codes.CONFLICT
-        for step in ("check-in", "check-out"):
-            ok(await hotelier.post(f"{path}/{step}"))
-        written = await guest.post(f"{place}/reviews", json=review)
+        written = await reviewed(hotelier, guest, hotel)
         read = {"X-Position": written.headers["X-Position"]}
         review_path = f"/v1/reviews/{ok(written, 201)['review_id']}"
         [shown] = ok(await guest.get(f"{place}/reviews", headers=read))["items"]

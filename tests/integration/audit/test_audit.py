@@ -163,8 +163,8 @@ async def test_what_is_broken_in_read_models_is_found_and_repaired(world: World)
     await change(platform.search, "hotel_search", hotel["hotel_id"], name="Another Hotel")
     build = await world.live("payment_pages")
     await world.pool.execute(f'DELETE FROM documents."{build}" WHERE key = $1', missing)  # noqa: S608 - a name of ours
-    stranger = FoldedDocument("stranger", {"saga_id": "stranger"}, 1, {})
-    await documents.save(await world.live("saga_pages"), [stranger])
+    for projection in ("saga_pages", "review_pages", "notices"):
+        await documents.save(await world.live(projection), [FoldedDocument("stranger", {}, 1, {})])
     cell = CalendarWrite("rooms", hotel["room_type_id"], {FIRST_NIGHT: 99}, "forger", (1, 1))
     forgery = LogRun("forger", START, Position(1, 1), ())
     await platform.calendars.write(await world.live("calendars"), [cell], forgery)
@@ -187,6 +187,8 @@ async def test_what_is_broken_in_read_models_is_found_and_repaired(world: World)
     assert 'name is "Another Hotel"' in detail["hotel_search"][0]
     assert detail["payment_pages"] == [f"payment_pages {missing} is missing"]
     assert detail["saga_pages"] == ["saga_pages has 4 documents, and the log speaks of 3"]
+    assert detail["review_pages"] == ["review_pages has 1 documents, and the log speaks of 0"]
+    assert detail["notices"] == ["notices has 4 documents, and the log speaks of 3"]
     assert detail["calendars"] == [
         f"calendar of rooms {hotel['room_type_id']}: {FIRST_NIGHT} shows 99 and should show 6"
     ]
