@@ -15,6 +15,12 @@ RATED = (ReviewWritten, ReviewHidden, ReviewShown)
 def rated(hotel: Document, event: Rated) -> Document:
     """The fields that change: ``rating`` is the average of 1 to 10 to one place, None without reviews."""
     sign = -1 if isinstance(event, ReviewHidden) else 1
-    before = hotel.get("_ratings") or {"count": 0, "sum": 0}
-    count, total = before["count"] + sign, before["sum"] + sign * event.rating
+    known, sum_known = ratings_of(hotel) or (0, 0)
+    count, total = known + sign, sum_known + sign * event.rating
     return {"_ratings": {"count": count, "sum": total}, "rating": round(total / count, 1) if count > 0 else None}
+
+
+def ratings_of(hotel: Document) -> tuple[int, ...]:
+    """The count and the sum, which change with the rating; nothing before the first review."""
+    ratings = hotel.get("_ratings")
+    return (ratings["count"], ratings["sum"]) if ratings else ()

@@ -76,7 +76,7 @@ async def get_booking(
     if not events:
         raise not_yet(booking_id, moment)
     headers = etag(events[-1].version) | {"Cache-Control": "private, no-cache"}
-    if moment is None and not_modified(request, events[-1].version):
+    if moment is None and not_modified(request, headers):
         return Response(None, status_code=304, headers=headers)
     return Response(await booking_view(request, events), headers=headers)
 

@@ -21,6 +21,7 @@ from domain.shared.errors import InvalidCommand, NotFound
 from domain.shared.money import Money, exponent_of
 from domain.shared.stay import Stay
 from projections.ports import Document, HotelQuery, Sort
+from projections.ratings import ratings_of
 
 HOTEL_PAGES = "hotel_pages"
 HOTEL_SEARCH = "hotel_search"
@@ -118,8 +119,8 @@ async def get_hotel(request: ApiRequest, hotel_id: FromPath[UUID]) -> Json:
     """A hotel with its room types and rate plans."""
     headers = await reached(request, HOTEL_PAGES)
     page = await hotel_page(request, hotel_id)
-    headers |= etag(page["version"]) | {"Cache-Control": "no-cache"}
-    if not_modified(request, page["version"]):
+    headers |= etag(page["version"], *ratings_of(page)) | {"Cache-Control": "no-cache"}
+    if not_modified(request, headers):
         return Response(None, status_code=304, headers=headers)
     return Response(hotel_view(page), headers=headers)
 

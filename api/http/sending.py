@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from uuid import UUID
 
 from api.http.idempotency import Once
@@ -12,7 +13,7 @@ from domain.shared.errors import DomainError, InvalidCommand
 from domain.shared.messages import Command
 
 _WAIT = re.compile(r"\bwait=(\d{1,6})\b", re.ASCII)
-_ETAG = re.compile(r'"(\d{1,18})"', re.ASCII)
+_ETAG = re.compile(r'"(\d{1,18})(?:\.\d{1,18}){0,2}"', re.ASCII)
 
 
 class PreconditionFailed(DomainError):
@@ -40,13 +41,13 @@ def preferred_wait(request: ApiRequest) -> int | None:
     return min(int(found[1]), request.http.longest_wait) if found else None
 
 
-def etag(version: int) -> dict[str, str]:
-    """The header that names a resource's version."""
-    return {"ETag": f'"{version}"'}
+def etag(version: int, *others: int) -> dict[str, str]:
+    """The header that names a resource's version, and up to two numbers for what is shown of other resources."""
+    return {"ETag": f'"{".".join(map(str, (version, *others)))}"'}
 
 
 def expected_version(request: ApiRequest) -> int | None:
-    """The version in ``If-Match``; None if any will do.
+    """The resource's own version in ``If-Match``; None if any will do.
 
     Raises PreconditionFailed for a tag that is none of ours (weak ones never match), InvalidCommand for several.
     """
@@ -61,7 +62,7 @@ def expected_version(request: ApiRequest) -> int | None:
     return int(found[1])
 
 
-def not_modified(request: ApiRequest, version: int) -> bool:
-    """Whether ``If-None-Match`` names this version."""
+def not_modified(request: ApiRequest, tag: Mapping[str, str]) -> bool:
+    """Whether ``If-None-Match`` names what ``etag`` has made."""
     given = request.headers.get("If-None-Match", "")
-    return any(tag.strip().removeprefix("W/") in {f'"{version}"', "*"} for tag in given.split(","))
+    return any(each.strip().removeprefix("W/") in {tag["ETag"], "*"} for each in given.split(","))

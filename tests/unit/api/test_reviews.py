@@ -73,6 +73,19 @@ async def test_a_guest_reviews_a_stay_that_is_over(stay: Stay) -> None:
     assert [hit["rating"] for hit in found] == [8.0]
 
 
+async def test_a_rating_is_never_taken_from_a_cache_that_is_older(stay: Stay) -> None:
+    place = f"/v1/hotels/{stay.hotel_id}"
+    before = (await stay.world.anonymous.get(place)).headers["ETag"]
+    await stay.reviewed()
+    after = await stay.world.anonymous.get(place, headers={"If-None-Match": before})
+    assert (after.status_code, ok(after)["rating"]) == (200, 8.0)
+    tag = after.headers["ETag"]
+    assert (await stay.world.anonymous.get(place, headers={"If-None-Match": tag})).status_code == 304
+    hotelier = await stay.hotelier()
+    ok(await hotelier.patch(place, json={"stars": 3}, headers={"If-Match": tag}))
+    refused(await hotelier.patch(place, json={"stars": 5}, headers={"If-Match": tag}), 412, "version-mismatch")
+
+
 async def test_not_before_it_is_over_and_only_once(stay: Stay) -> None:
     guest = await stay.guest()
     refused(await guest.post(stay.path, json=stay.review), 409, "illegal-transition")
