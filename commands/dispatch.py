@@ -47,10 +47,6 @@ class Dispatcher:
         self._dependencies = dependencies
         self._handlers = handlers
 
-    def handles(self, command_type: type[Command]) -> bool:
-        """Whether commands of this type are for this process."""
-        return command_type in self._handlers
-
     async def handle(self, envelope: CommandEnvelope) -> Answer:
         """Carry out one command. Raises DomainError (refused), UnknownCommand among them, or whatever failed."""
         handler = self._handlers.get(type(envelope.command))
