@@ -16,13 +16,14 @@ from api.http.views import money_view, utc
 from commands.ports import RecordedEvent
 from domain.booking.events import BookingDetails, CancellationRequested
 from domain.booking.state import BOOKING, OUTCOMES, BookingState
+from domain.payment.events import RefundRequested
 from domain.review.decide import review_id_of
 from domain.shared.errors import NotFound
 from domain.shared.money import Money
 
 HOTEL_PAGES = "hotel_pages"
 FORGOTTEN_GUEST = "forgotten guest"
-_REMARKED = (CancellationRequested,)
+_REMARKED = (CancellationRequested, RefundRequested)
 """Events that follow from requests with which people may write something."""
 
 

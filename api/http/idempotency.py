@@ -41,7 +41,7 @@ async def once(request: ApiRequest, *, required: bool = False) -> Once:
     if key is None:
         if required:
             raise KeyRequired(
-                f"send {HEADER}: a text of your own that is new for each booking and kept for repetitions"
+                f"send {HEADER}: a text of your own that is new for each request and kept for its repetitions"
             )
         return Once(request.platform.new_id(), None)
     if not _KEY.fullmatch(key):

@@ -59,6 +59,7 @@ _HEADERS_OF: dict[str, tuple[str, ...]] = {
     "set_restrictions": ("If-Match",),
     "request_booking": ("Idempotency-Key", "Prefer"),
     "cancel_booking": ("Idempotency-Key", "Prefer", "If-Match"),
+    "refund_payment": ("Idempotency-Key",),
     "write_review": ("Idempotency-Key",),
     "reply_to_review": ("Idempotency-Key",),
     "moderate_review": ("Idempotency-Key",),
@@ -74,7 +75,7 @@ _HEADERS_OF: dict[str, tuple[str, ...]] = {
     "list_bookings": ("X-Position",),
     "stream_booking": ("Last-Event-ID",),
 }
-_REQUIRED_IN = {("request_booking", "Idempotency-Key")}
+_REQUIRED_IN = {("request_booking", "Idempotency-Key"), ("refund_payment", "Idempotency-Key")}
 _FORM = {
     "required": True,
     "content": {

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody
 
 from api.http.booking_models import PaymentView
+from api.http.idempotency import answered_once, once
 from api.http.positions import token_of
 from api.http.requests import ApiRequest
-from api.http.schemas import PaymentAction
-from api.http.security import BEARER, access, is_staff
+from api.http.schemas import NewRefund, PaymentAction
+from api.http.security import BEARER, STAFF, Access, access, is_staff
 from api.http.sending import etag, send
 from api.http.views import spec, utc
+from commands.accounts import Remark
+from commands.ports import Answer
+from domain.booking.decide import require_past_cancelling
 from domain.booking.state import BOOKING
-from domain.payment.commands import ResolvePaymentAction
+from domain.payment.commands import GOODWILL, RefundPayment, ResolvePaymentAction
 from domain.shared.errors import NotFound
 from projections.payment_pages import PaymentPages
 from projections.ports import Document
@@ -43,6 +47,35 @@ async def act_on_payment(request: ApiRequest, payment_id: FromPath[UUID], data: 
     answer = await send(request, command)
     after = await _payment(request, payment_id)
     return Response(_view(after), headers=token_of(answer) | etag(after["version"]))
+
+
+@post(
+    "/{payment_id:uuid}/refunds",
+    guards=[Access(*STAFF)],
+    responses={201: spec(PaymentView, description="The payment after the refund.")},
+)
+async def refund_payment(request: ApiRequest, payment_id: FromPath[UUID], data: JSONBody[NewRefund]) -> Json:
+    """Give back out of goodwill what no policy asks for. Idempotency-Key is required; after a 503 ask again with it."""
+    booking_id = UUID((await _payment(request, payment_id))["booking_id"])
+    booking = (await request.platform.streams["bookings"].load(BOOKING, booking_id)).state
+    details = require_past_cancelling(booking, booking_id)
+    asked = await once(request, required=True)
+    command = RefundPayment(
+        payment_id=payment_id,
+        booking_id=booking_id,
+        refund_id=uuid5(asked.command_id, "refund"),
+        amount=data.amount.to_domain(),
+        reason=GOODWILL,
+    )
+
+    async def refund() -> Answer:
+        remark = Remark(asked.command_id, details.account_id, data.reason)
+        await request.platform.accounts.keep_remark(remark)
+        return await send(request, command, asked)
+
+    answer = await answered_once(request, asked, "payments", refund)
+    after = await _payment(request, payment_id)
+    return Response(_view(after), status_code=201, headers=token_of(answer) | etag(after["version"]))
 
 
 async def _payment(request: ApiRequest, payment_id: UUID) -> Document:
@@ -76,5 +109,5 @@ payments_router = Router(
     guards=access("guest", "hotelier", "operator", "admin"),
     security=BEARER,
     tags=["Payments"],
-    route_handlers=[get_payment, act_on_payment],
+    route_handlers=[get_payment, act_on_payment, refund_payment],
 )

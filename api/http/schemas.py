@@ -244,6 +244,13 @@ class Moderation(Body):
     reason: SomeWords
 
 
+class NewRefund(Body):
+    """What is given back out of goodwill, and why."""
+
+    amount: MoneyBody
+    reason: SomeWords
+
+
 class PaymentAction(Body):
     """What the guest does at the sandbox provider."""
 

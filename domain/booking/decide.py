@@ -206,6 +206,20 @@ def decide_no_show(state: BookingState, command: RecordNoShow, now: dt.datetime)
     return [NoShowRecorded(**details_of(details))]
 
 
+def require_past_cancelling(state: BookingState, booking_id: UUID) -> BookingDetails:
+    """The booking, if no cancellation can give money back any more, so that an operator may out of goodwill.
+
+    Raises NotFound; IllegalTransition for one that can still be cancelled, or is being cancelled, or came to nothing.
+    """
+    if state.details is None:
+        raise NotFound(f"there is no booking {booking_id}")
+    if state.status not in STANDING - {"confirmed"} and state.status != "cancelled":
+        raise IllegalTransition(
+            f"booking {booking_id} is {state.status}: there is goodwill after check-in, a no-show or a cancellation"
+        )
+    return state.details
+
+
 def _standing(
     state: BookingState, command: BookingCommand, expected_version: int | None, allowed: set[BookingStatus], after: str
 ) -> BookingDetails:

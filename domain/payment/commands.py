@@ -50,6 +50,10 @@ class VoidPayment(PaymentCommand, name="payments.VoidPayment"):
     reason: str
 
 
+GOODWILL = "goodwill"
+"""The reason of a refund that no policy asks for."""
+
+
 class RefundPayment(PaymentCommand, name="payments.RefundPayment"):
     """Give ``amount`` of what was captured back; answered by PaymentRefunded, once per ``refund_id``."""
 

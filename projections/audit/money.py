@@ -8,6 +8,7 @@ from uuid import UUID
 
 from commands.ports import RecordedEvent
 from domain.booking.state import STANDING
+from domain.payment.commands import GOODWILL
 from domain.payment.events import (
     CaptureRequested,
     PaymentAuthorised,
@@ -46,6 +47,7 @@ class Payment:
     captured: Money | None = None
     voided: bool = False
     kept: dict[str, int] = field(default_factory=dict)
+    goodwill: dict[str, int] = field(default_factory=dict)
     refunds: dict[UUID, Intended] = field(default_factory=dict)
 
     def move(self, amount: Money, sign: int) -> None:
@@ -53,8 +55,9 @@ class Payment:
         self.kept[amount.currency] = self.kept.get(amount.currency, 0) + sign * amount.minor
 
     def keeps(self, amount: Money) -> bool:
-        """Whether exactly ``amount`` is kept, and nothing in other currencies."""
-        return {currency: minor for currency, minor in self.kept.items() if minor} == (
+        """Whether exactly ``amount`` is kept, but for what was given back out of goodwill."""
+        due = {currency: minor + self.goodwill.get(currency, 0) for currency, minor in self.kept.items()}
+        return {currency: minor for currency, minor in due.items() if minor} == (
             {amount.currency: amount.minor} if amount.minor else {}
         )
 
@@ -165,6 +168,9 @@ class Payments:
         if intended is not None:
             intended.done = True
         payment.move(event.amount, -1)
+        if wrong is None and event.reason == GOODWILL:
+            known = payment.goodwill.get(event.amount.currency, 0)
+            payment.goodwill[event.amount.currency] = known + event.amount.minor
         self._irregular(self.refunds, recorded, wrong)
         if payment.kept[event.amount.currency] < 0:
             self._irregular(self.money, recorded, "more was given back than was captured")

@@ -62,8 +62,16 @@ async def test_a_guest_stays(platform: RunningPlatform) -> None:
                 items = ok(await reader.get("/v1/bookings", params={"status": status}, headers=read))["items"]
                 assert booking["booking_id"] in {item["booking_id"] for item in items}
         assert (await guest.post(f"{path}/cancellation")).status_code == httpx.codes.CONFLICT
-        payment = ok(await guest.get(f"/v1/payments/{booking['payment']['payment_id']}"))
+        path = booking["payment"]["href"]
+        payment = ok(await guest.get(path))
         assert (payment["status"], payment["captured"]["amount"]) == ("captured", "200.00")
+        async with await platform.login("operator") as operator:
+            goodwill = {"amount": {"amount": "30.00", "currency": "EUR"}, "reason": "no hot water"}
+            key = {"Idempotency-Key": uuid.uuid4().hex}
+            for _ in range(2):
+                refunded = ok(await operator.post(f"{path}/refunds", json=goodwill, headers=key), 201)
+        assert (refunded["status"], refunded["refunded"]["amount"]) == ("partially_refunded", "30.00")
+        assert ok(await guest.get(path)) == refunded
 
 
 async def test_a_guest_reviews_a_stay(platform: RunningPlatform) -> None:

@@ -16,6 +16,7 @@ from domain.booking.events import (
     NoShowRecorded,
 )
 from domain.inventory.events import AllotmentSet, HoldExpired, HoldReleased, NightLeft, RoomsHeld
+from domain.payment.commands import GOODWILL
 from domain.payment.events import (
     PaymentAuthorised,
     PaymentCaptured,
@@ -337,6 +338,24 @@ def test_refunds_without_their_reason(logs: Logs, broken: dict[str, object], rul
     wrong = cancelled(logs, **broken).wrong()  # type: ignore[arg-type]  # one argument of several
     assert set(wrong) == rules
     assert wrong["refunds"] == [detail]
+
+
+def test_goodwill_is_given_beyond_what_is_due(logs: Logs) -> None:
+    logs.book()
+    logs.happen(BOOKING, booking(GuestCheckedIn))
+    goodwill = {**MONEY, "refund_id": OTHER, "amount": euros(5_000), "reason": GOODWILL}
+    logs.happen(PAYMENT, RefundRequested(**goodwill), PaymentRefunded(**goodwill))
+    assert logs.wrong() == {}
+    more = {**MONEY, "refund_id": UUID(int=78), "amount": euros(16_000), "reason": GOODWILL}
+    logs.happen(PAYMENT, RefundRequested(**more), PaymentRefunded(**more))
+    assert logs.wrong() == {"money": [f"payment {PAYMENT}: more was given back than was captured"]}
+
+
+def test_goodwill_that_nobody_asked_for(logs: Logs) -> None:
+    logs.book()
+    goodwill = {**MONEY, "refund_id": OTHER, "amount": euros(5_000), "reason": GOODWILL}
+    logs.happen(PAYMENT, PaymentRefunded(**goodwill))
+    assert set(logs.wrong()) == {"money", "refunds"}
 
 
 def test_a_refund_made_twice(logs: Logs) -> None:

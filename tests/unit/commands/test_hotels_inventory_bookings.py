@@ -208,8 +208,6 @@ class TestDispatch:
     def test_a_process_takes_the_commands_of_its_services(self) -> None:
         handlers = of_services(HANDLERS, ["inventory", "payments"])
         assert {each.service() for each in handlers} == {"inventory", "payments"}
-        assert Dispatcher(Fakes().dependencies, handlers).handles(HoldRooms)
-        assert not Dispatcher(Fakes().dependencies, handlers).handles(OpenHotel)
 
     async def test_other_commands_are_refused(self) -> None:
         dispatcher = Dispatcher(Fakes().dependencies, of_services(HANDLERS, ["inventory"]))
