@@ -65,7 +65,7 @@ class Remark:
     """What somebody wrote in their own words: personal data, so it is kept here and not in an event.
 
     ``remark_id`` is the id of the command that it came with, which its events name as their cause. It is forgotten
-    together with the account: of the booking that it is about, or of whoever wrote or answered a review.
+    together with the account of the booking, or of the author of the review, that it is about.
     """
 
     remark_id: UUID

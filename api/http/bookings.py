@@ -20,12 +20,13 @@ from api.http.idempotency import Once, answered_once, once
 from api.http.moments import AsOf, moment_of, not_yet
 from api.http.positions import reached, token_of
 from api.http.quoting import Offered
+from api.http.remarks import keep_words
 from api.http.requests import ApiRequest
 from api.http.schemas import Cancellation, NewBooking
 from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, expected_version, not_modified, preferred_wait, send
 from api.http.views import spec, utc
-from commands.accounts import Person, Remark
+from commands.accounts import Person
 from commands.ports import Answer, RecordedEvent
 from commands.security import OfferInvalid
 from domain.booking.commands import RequestBooking, RequestCancellation
@@ -143,10 +144,8 @@ async def cancel_booking(
     )
 
     async def cancel() -> Answer:
-        if data and data.reason.strip() and state.details is not None:
-            # Not in the command: what people write may name them, and events are for ever.
-            remark = Remark(asked.command_id, state.details.account_id, data.reason)
-            await request.platform.accounts.keep_remark(remark)
+        if data and state.details is not None:
+            await keep_words(request, asked.command_id, state.details.account_id, data.reason)
         return await send(request, command, asked)
 
     answer = await answered_once(request, asked, "bookings", cancel)

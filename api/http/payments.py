@@ -11,12 +11,12 @@ from litestar.params import FromPath, JSONBody
 from api.http.booking_models import PaymentView
 from api.http.idempotency import answered_once, once
 from api.http.positions import token_of
+from api.http.remarks import keep_words
 from api.http.requests import ApiRequest
 from api.http.schemas import NewRefund, PaymentAction
 from api.http.security import BEARER, STAFF, Access, access, is_staff
 from api.http.sending import etag, send
 from api.http.views import spec, utc
-from commands.accounts import Remark
 from commands.ports import Answer
 from domain.booking.decide import require_past_cancelling
 from domain.booking.state import BOOKING
@@ -69,8 +69,7 @@ async def refund_payment(request: ApiRequest, payment_id: FromPath[UUID], data: 
     )
 
     async def refund() -> Answer:
-        remark = Remark(asked.command_id, details.account_id, data.reason)
-        await request.platform.accounts.keep_remark(remark)
+        await keep_words(request, asked.command_id, details.account_id, data.reason)
         return await send(request, command, asked)
 
     answer = await answered_once(request, asked, "payments", refund)

@@ -14,12 +14,12 @@ from api.http.hotel_models import ReviewsView, ReviewView
 from api.http.idempotency import answered_once, once
 from api.http.owners import hotel_in_charge
 from api.http.positions import reached, token_of
+from api.http.remarks import keep_words
 from api.http.requests import ApiRequest
 from api.http.schemas import Moderation, NewReview, Reply
 from api.http.security import BEARER, PUBLIC, STAFF, access, is_staff
 from api.http.sending import send
 from api.http.views import spec, utc
-from commands.accounts import Remark
 from commands.ports import Answer, RecordedEvent
 from domain.booking.state import BOOKING
 from domain.review.commands import ModerateReview, ReplyToReview, ReviewCommand, WriteReview
@@ -55,7 +55,7 @@ async def write_review(request: ApiRequest, hotel_id: FromPath[UUID], data: JSON
         rating=data.rating,
         stayed_until=details.stay.check_out,
     )
-    return await _said(request, command, data.text, status=201)
+    return await _said(request, command, account_id, data.text, status=201)
 
 
 @get(
@@ -107,10 +107,9 @@ async def get_review(request: ApiRequest, review_id: FromPath[UUID]) -> Json:
 )
 async def reply_to_review(request: ApiRequest, review_id: FromPath[UUID], data: JSONBody[Reply]) -> Json:
     """Answer a review in public, once, as the hotel."""
-    state = REVIEW.fold(each.event for each in await _events(request, review_id))
-    if state.written is not None:
-        await hotel_in_charge(request, state.written.hotel_id)
-    return await _said(request, ReplyToReview(review_id=review_id), data.text)
+    written = await _written(request, review_id)
+    await hotel_in_charge(request, written.hotel_id)
+    return await _said(request, ReplyToReview(review_id=review_id), written.account_id, data.text)
 
 
 @post(
@@ -121,21 +120,29 @@ async def reply_to_review(request: ApiRequest, review_id: FromPath[UUID], data: 
 )
 async def moderate_review(request: ApiRequest, review_id: FromPath[UUID], data: JSONBody[Moderation]) -> Json:
     """Hide a review from everybody, with its rating, or show it again."""
-    return await _said(request, ModerateReview(review_id=review_id, visible=data.visible), data.reason)
+    author_id = (await _written(request, review_id)).account_id
+    return await _said(request, ModerateReview(review_id=review_id, visible=data.visible), author_id, data.reason)
 
 
-async def _said(request: ApiRequest, command: ReviewCommand, text: str, *, status: int = 200) -> Json:
+async def _said(request: ApiRequest, command: ReviewCommand, author_id: UUID, text: str, *, status: int = 200) -> Json:
     """Keep the words apart from the event, send the command, and answer with the review."""
     asked = await once(request)
 
     async def say() -> Answer:
-        if text.strip():
-            await request.platform.accounts.keep_remark(Remark(asked.command_id, request.principal.account_id, text))
+        await keep_words(request, asked.command_id, author_id, text)
         return await send(request, command, asked)
 
     answer = await answered_once(request, asked, "reviews", say)
     view = await _view(request, await _events(request, command.review_id))
     return Response(view, status_code=status, headers=token_of(answer))
+
+
+async def _written(request: ApiRequest, review_id: UUID) -> ReviewWritten:
+    """How the review began. Raises NotFound."""
+    state: ReviewState = REVIEW.fold(each.event for each in await _events(request, review_id))
+    if state.written is None:
+        raise _unknown(review_id)
+    return state.written
 
 
 async def _events(request: ApiRequest, review_id: UUID) -> Sequence[RecordedEvent]:

@@ -151,7 +151,19 @@ async def test_operators_hide_and_show(stay: Stay) -> None:
 
 
 async def test_the_words_of_the_forgotten_are_gone_and_the_rating_stays(stay: Stay) -> None:
-    await stay.reviewed()
+    review = await stay.reviewed()
+    reply = f"/v1/reviews/{review['review_id']}/reply"
+    ok(await (await stay.hotelier()).post(reply, json={"text": "Dear Ada, thank you."}))
     guest = await stay.guest()
     ok(await guest.request("DELETE", "/v1/me", json={"password": "correct horse battery"}), 204)
-    assert [(item["rating"], item["text"]) for item in await stay.shown()] == [(8, "")]
+    [item] = await stay.shown()
+    assert (item["rating"], item["text"], item["reply"]["text"]) == (8, "", "")
+
+
+async def test_what_is_said_to_nobody_is_kept(stay: Stay) -> None:
+    review = await stay.reviewed()
+    guest = await stay.guest()
+    ok(await guest.request("DELETE", "/v1/me", json={"password": "correct horse battery"}), 204)
+    reply = f"/v1/reviews/{review['review_id']}/reply"
+    answered = ok(await (await stay.hotelier()).post(reply, json={"text": "Come back soon."}))
+    assert (answered["text"], answered["reply"]["text"]) == ("", "Come back soon.")
