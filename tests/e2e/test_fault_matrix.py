@@ -185,9 +185,7 @@ async def test_processes_that_only_fill_are_killed_and_the_replays_go_on(world: 
     async with Guests(world.platform) as guests, await world.platform.login("operator") as operator:
 
         async def filling_is_killed(service: str, projection: str) -> str:
-            answer = await operator.post(f"/v1/ops/projections/{projection}/replay")
-            replay_id: str = ok(answer, 202)["replay_id"]
-            async with _held_up(world, service, replay_id):
+            async with _held_up_replay(world, operator, service, projection) as replay_id:
                 (pid,) = world.platform.filling_processes(service)
                 os.kill(pid, signal.SIGKILL)
             return replay_id
@@ -244,9 +242,7 @@ async def _lagging(operator: httpx.AsyncClient) -> list[object]:
 
 async def _killed_while_replaying(world: World, operator: httpx.AsyncClient, service: str, projection: str) -> str:
     """SIGKILL the process of ``service`` in the middle of a replay; returns that one's id."""
-    answer = await operator.post(f"/v1/ops/projections/{projection}/replay")
-    replay_id: str = ok(answer, 202)["replay_id"]
-    async with _held_up(world, service, replay_id):
+    async with _held_up_replay(world, operator, service, projection) as replay_id:
         filling = world.platform.filling_processes(service)
         assert filling
         await asyncio.to_thread(world.platform.kill_process, service)
@@ -260,9 +256,16 @@ async def _killed_while_replaying(world: World, operator: httpx.AsyncClient, ser
 
 
 @asynccontextmanager
-async def _held_up(world: World, service: str, replay_id: str) -> AsyncIterator[None]:
-    """Hold a replay up when it puts on record what it has written first: it has not ended then, whatever its speed."""
+async def _held_up_replay(
+    world: World, operator: httpx.AsyncClient, service: str, projection: str
+) -> AsyncIterator[str]:
+    """Order a replay, and hold it up when it puts on record what it has written first; its id.
+
+    It has not ended then, whatever its speed: what holds it up is connected before it is ordered.
+    """
     async with await psycopg.AsyncConnection.connect(world.postgres.url) as holder:
+        answer = await operator.post(f"/v1/ops/projections/{projection}/replay")
+        replay_id: str = ok(answer, 202)["replay_id"]
         build = f"SELECT name FROM {service}.builds WHERE replay_id = %s FOR UPDATE"  # noqa: S608 - a name of ours
         await holder.execute(build, (replay_id,))
 
@@ -275,7 +278,7 @@ async def _held_up(world: World, service: str, replay_id: str) -> AsyncIterator[
             return bool(await waiting.fetchall())
 
         await until(is_held_up, seconds=RECOVERY_SECONDS)
-        yield
+        yield replay_id
 
 
 async def _state(operator: httpx.AsyncClient, replay_id: str) -> str:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from litestar.response.sse import ServerSentEventMessage
 
 from commands.ports import Position, ServiceUnavailable, Temporary
 from tests.unit.api.conftest import CHECK_IN, World, book, booking_of, offer_token, ok, open_hotel, refused
@@ -352,11 +353,21 @@ async def test_a_known_version_is_not_sent_again(guest: httpx.AsyncClient, hotel
     assert (await guest.get(path, headers={"If-None-Match": '"1"'})).status_code == 200
 
 
-async def test_events_are_streamed_until_the_end(world: World, guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
+async def test_events_are_streamed_until_the_end(
+    world: World, guest: httpx.AsyncClient, hotel: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = asyncio.Event()
+
+    def message(*, comment: str | None = None, **told: Any) -> ServerSentEventMessage:
+        if comment:
+            waited.set()
+        return ServerSentEventMessage(comment=comment, **told)
+
+    monkeypatch.setattr("api.http.booking_events.ServerSentEventMessage", message)
     world.memory.hold_sagas = True
     booking = ok(await book(guest, await offer_token(guest, hotel["hotel_id"]), wait=None), 202)
     streaming = asyncio.create_task(guest.get(booking["links"]["events"]))
-    await asyncio.sleep(0.12)  # long enough for two heartbeats
+    await asyncio.wait_for(waited.wait(), 5)
     await world.memory.run_sagas()
     answer = await asyncio.wait_for(streaming, 5)
     assert answer.headers["content-type"].startswith("text/event-stream")
