@@ -65,12 +65,14 @@ class Remark:
     """What somebody wrote in their own words: personal data, so it is kept here and not in an event.
 
     ``remark_id`` is the id of the command that it came with, which its events name as their cause. It is forgotten
-    together with the account of the booking, or of the author of the review, that it is about.
+    together with the account of the booking, or of the author of the review, that it is about, and together with that
+    of whoever wrote it.
     """
 
     remark_id: UUID
     account_id: UUID
     words: str
+    written_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,8 @@ class Accounts(Protocol):
         """The details; None if unknown or forgotten."""
         ...
 
-    async def keep_remark(self, remark: Remark) -> None:
-        """Keep a remark; one that is kept under the id stays. Of an account that is gone nothing is kept."""
+    async def keep_remark(self, remark: Remark) -> bool:
+        """Keep a remark; one that is kept under the id stays. False: the account is gone, and nothing is kept."""
         ...
 
     async def remarks(self, remark_ids: Sequence[UUID]) -> Mapping[UUID, str]:

@@ -1,8 +1,9 @@
 """Mails to guests: a feed of the notifications service, which sends one for each outcome of a booking.
 
 A mail is sent at least once: a process that dies between sending and noting it sends it again, under the same
-Message-ID. While the mail server is away the feed waits, and is red; a recipient that the server refuses is noted. A
-replay of read models sends nothing, because no read model sends anything.
+Message-ID. While the mail server is away the feed waits, and is red; a mail that it does not take now is tried again
+and then parked, like anything that a feed cannot handle; a recipient that it refuses for good is noted. A replay of read
+models sends nothing, because no read model sends anything.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class MailAway(Temporary):
     """The mail server cannot be reached, or takes nothing now."""
 
 
+class MailDeferred(Exception):
+    """The mail server takes mails, but not this one now: it is tried again, then parked, and others go on."""
+
+
 class MailRefused(Exception):
     """The mail server refuses this mail for good, with this code (RFC 5321, section 4.2)."""
 
@@ -44,10 +49,12 @@ class MailRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """``mail_id`` is the id of the event that it tells of."""
+    """``mail_id`` is the id of the event that it tells of.
+
+    Nothing in it was written by whoever books: addresses are not verified, and nobody is to be sent a stranger's words.
+    """
 
     mail_id: UUID
-    name: str
     address: str
     subject: str
     text: str
@@ -57,7 +64,7 @@ class Mailer(Protocol):
     """A mail server."""
 
     async def send(self, mail: Mail) -> None:
-        """Hand it over. Raises MailAway, MailRefused."""
+        """Hand it over. Raises MailAway, MailDeferred, MailRefused."""
         ...
 
 
@@ -115,10 +122,10 @@ class Mailing:
         if guest is None:  # who has been forgotten is left alone
             return
         notice = notice_of(event, await self._hotel(event.hotel_id))
-        text = f"Dear {guest.name},\n\n{notice.text}\n\n{self._page(event.booking_id)}\n"
+        text = f"Dear guest,\n\n{notice.text}\n\n{self._page(event.booking_id)}\n"
         refused = None
         try:
-            await self._mailer.send(Mail(recorded.event_id, guest.name, guest.email, notice.subject, text))
+            await self._mailer.send(Mail(recorded.event_id, guest.email, notice.subject, text))
         except MailRefused as error:
             refused = error.code
         await self._sent.note(recorded.event_id, self._clock.now(), refused)

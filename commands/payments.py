@@ -22,8 +22,9 @@ from commands.payment_provider import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from commands.ports import Answer, CommandEnvelope, Decide, SetTimer, caused_by
+from commands.ports import Answer, CommandEnvelope, Decide, ServiceUnavailable, SetTimer, caused_by
 from domain.payment.commands import (
+    GOODWILL,
     AuthorisePayment,
     CapturePayment,
     PaymentCommand,
@@ -285,14 +286,20 @@ async def void_payment(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
 async def refund_payment(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
     """Give the amount back. Answers {payment_id, status, version}.
 
-    Raises ProviderUnavailable or ProviderTimeout: repeat.
+    Raises ProviderUnavailable or ProviderTimeout: repeat. For goodwill, which no saga repeats, ServiceUnavailable:
+    whoever asked asks again with the same key.
     """
     command = expect(RefundPayment, envelope)
     step = _Step(deps, envelope, command)
     state = await step.intend(lambda state: decide_refund(state, command))
     refund = state.refunds.get(command.refund_id)
     if refund is not None and not refund.done and state.reference is not None:
-        await step.provider(state).refund(step.key(f"refund:{command.refund_id}"), state.reference, refund.amount)
+        try:
+            await step.provider(state).refund(step.key(f"refund:{command.refund_id}"), state.reference, refund.amount)
+        except (ProviderTimeout, ProviderUnavailable) as error:
+            if command.reason != GOODWILL:
+                raise
+            raise ServiceUnavailable("the provider does not answer; ask again with the same key") from error
     return await step.conclude(lambda state: decide_refunded(state, command))
 
 

@@ -61,10 +61,12 @@ class MemoryAccounts:
         """See Accounts."""
         return self._people.get(guest_id)
 
-    async def keep_remark(self, remark: Remark) -> None:
+    async def keep_remark(self, remark: Remark) -> bool:
         """See Accounts."""
-        if remark.account_id in self._accounts:
-            self.kept_remarks.setdefault(remark.remark_id, remark)
+        if remark.account_id not in self._accounts:
+            return False
+        self.kept_remarks.setdefault(remark.remark_id, remark)
+        return True
 
     async def remarks(self, remark_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """See Accounts."""
@@ -82,7 +84,9 @@ class MemoryAccounts:
         words = {word for one in (account, *people) if one for word in (one.name, one.email, one.phone) if word}
         self.erasures[account_id] = self.erasures.get(account_id, frozenset()) | words
         self._people = {key: one for key, one in self._people.items() if one not in people}
-        self.kept_remarks = {key: one for key, one in self.kept_remarks.items() if one.account_id != account_id}
+        self.kept_remarks = {
+            key: one for key, one in self.kept_remarks.items() if account_id not in {one.account_id, one.written_by}
+        }
         await self.end_sessions(account_id)
         return Forgotten(account_id, self.erasures[account_id])
 

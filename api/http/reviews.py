@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -22,11 +23,12 @@ from api.http.sending import send
 from api.http.views import spec, utc
 from commands.ports import Answer, RecordedEvent
 from domain.booking.state import BOOKING
+from domain.hotel.state import HOTEL
 from domain.review.commands import ModerateReview, ReplyToReview, ReviewCommand, WriteReview
 from domain.review.decide import review_id_of
 from domain.review.events import ReviewHidden, ReviewReplied, ReviewShown, ReviewWritten
 from domain.review.state import REVIEW, ReviewState
-from domain.shared.errors import NotFound
+from domain.shared.errors import Forbidden, NotFound
 from projections.ports import Document, Where
 
 REVIEW_PAGES = "review_pages"
@@ -42,10 +44,15 @@ Json = Response[dict[str, Any]]
 async def write_review(request: ApiRequest, hotel_id: FromPath[UUID], data: JSONBody[NewReview]) -> Json:
     """Rate a hotel after check-out, once for each booking, from 1 to 10. The words go when their author does."""
     account_id = request.principal.account_id
-    booking = BOOKING.fold(each.event for each in await booking_events(request, data.booking_id))
+    events = await booking_events(request, data.booking_id)
+    booking = BOOKING.fold(each.event for each in events)
     details = booking.details
     if details is None or booking.status is None or (details.account_id, details.hotel_id) != (account_id, hotel_id):
         raise unknown(data.booking_id)
+    hotel = (await request.platform.streams["hotels"].load(HOTEL, hotel_id)).state
+    if hotel.owner_id == account_id:
+        raise Forbidden("nobody reviews a hotel of their own")
+    left_at = events[-1].metadata.at.astimezone(ZoneInfo(hotel.details.time_zone)) if hotel.details else None
     command = WriteReview(
         review_id=review_id_of(data.booking_id),
         booking_id=data.booking_id,
@@ -53,7 +60,7 @@ async def write_review(request: ApiRequest, hotel_id: FromPath[UUID], data: JSON
         hotel_id=hotel_id,
         account_id=account_id,
         rating=data.rating,
-        stayed_until=details.stay.check_out,
+        stayed_until=min(details.stay.check_out, left_at.date()) if left_at else details.stay.check_out,
     )
     return await _said(request, command, account_id, data.text, status=201)
 

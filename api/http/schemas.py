@@ -220,7 +220,7 @@ class NewBooking(Body):
 class Cancellation(Body):
     """Why a booking is cancelled."""
 
-    reason: Annotated[str, StringConstraints(max_length=500)] = ""
+    reason: Annotated[Words, StringConstraints(max_length=500)] = ""
 
 
 class NewReview(Body):

@@ -13,6 +13,7 @@ from api.web.forms import submitted
 from api.web.rendering import Page, see
 from api.web.visitors import PageRequest
 
+_RATINGS = {str(number) for number in range(1, 11)}
 _SAID_ON_THE_PAGE = frozenset({400, 409, 412})
 
 
@@ -38,11 +39,11 @@ async def write_review(request: PageRequest, booking_id: FromPath[UUID]) -> Page
     here = f"/bookings/{booking_id}"
     token = await request.token(here)
     fields = await submitted(request)
-    rating, text = fields.get("rating", ""), fields.get("text", "")
+    rating, text = fields.get("rating", ""), fields.get("text", "").replace("\r\n", "\n")
     booking = await request.api.get(f"/v1{here}", token)
     review = {
         "booking_id": str(booking_id),
-        "rating": int(rating) if rating.isascii() and rating.isdecimal() else 0,
+        "rating": int(rating) if rating in _RATINGS else 0,
         "text": text,
     }
     try:

@@ -7,19 +7,19 @@ import smtplib
 import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
 from urllib.parse import unquote, urlsplit
 
 from email_validator import validate_email
 
-from commands.mailing import Mail, MailAway, MailRefused
+from commands.mailing import Mail, MailAway, MailDeferred, MailRefused
 
 _TIMEOUT_SECONDS = 10.0
 _PORTS = {"smtp": 25, "smtps": 465}
 _SYNTAX_ERROR = 501
 _PERMANENT = range(500, 600)
+_CLOSING = 421
 
 
 class SmtpMailer:
@@ -47,13 +47,14 @@ class SmtpMailer:
         await asyncio.to_thread(self._hand_over, message)
 
     def _message(self, mail: Mail) -> EmailMessage:
-        address = validate_email(mail.address, check_deliverability=False).normalized
+        found = validate_email(mail.address, check_deliverability=False)
         domain = parseaddr(self._sender)[1].rpartition("@")[2]
         message = EmailMessage()
         message["Message-ID"] = f"<{mail.mail_id}@{domain}>"
         message["From"] = self._sender
-        message["To"] = Address(mail.name, addr_spec=address)
-        message["Subject"] = mail.subject
+        message["To"] = found.ascii_email or found.normalized
+        # "=?" would be taken for an encoded word (RFC 2047), and what it decodes to for further headers.
+        message["Subject"] = mail.subject.replace("=?", "= ?")
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence is answered to us
         message.set_content(mail.text)
         return message
@@ -66,9 +67,9 @@ class SmtpMailer:
                 raise MailRefused(_SYNTAX_ERROR) from error
             except smtplib.SMTPRecipientsRefused as error:
                 [(code, _)] = error.recipients.values()
-                raise _failure(code) from error
+                raise _not_taken(code) from error
             except smtplib.SMTPDataError as error:
-                raise _failure(error.smtp_code) from error
+                raise _not_taken(error.smtp_code) from error
             except (smtplib.SMTPException, OSError) as error:  # also a sender that it does not take
                 raise _away(error) from error
 
@@ -98,8 +99,10 @@ class SmtpMailer:
                 server.quit()
 
 
-def _failure(code: int) -> MailRefused | MailAway:
-    return MailRefused(code) if code in _PERMANENT else MailAway(f"SMTP: the server answers {code}")
+def _not_taken(code: int) -> Exception:
+    if code == _CLOSING:
+        return MailAway(f"SMTP: the server answers {code}")
+    return MailRefused(code) if code in _PERMANENT else MailDeferred(f"SMTP: the server answers {code}")
 
 
 def _away(error: Exception) -> MailAway:

@@ -102,15 +102,18 @@ class PostgresAccounts(UsersTables):
         row = await self._row("SELECT * FROM @persons WHERE guest_id = $1", guest_id)
         return Person(guest_id, row["name"], row["email"], row["phone"], row["account_id"]) if row else None
 
-    async def keep_remark(self, remark: Remark) -> None:
+    async def keep_remark(self, remark: Remark) -> bool:
         """See Accounts."""
-        await self._execute(
-            "INSERT INTO @remarks (remark_id, account_id, words)"
-            " SELECT $1, account_id, $3 FROM @accounts WHERE account_id = $2 FOR KEY SHARE ON CONFLICT DO NOTHING",
+        kept = await self._row(
+            "INSERT INTO @remarks AS known (remark_id, account_id, words, written_by)"
+            " SELECT $1, account_id, $3, $4 FROM @accounts WHERE account_id = $2 FOR KEY SHARE"
+            " ON CONFLICT (remark_id) DO UPDATE SET words = known.words RETURNING 1",
             remark.remark_id,
             remark.account_id,
             remark.words,
+            remark.written_by,
         )
+        return kept is not None
 
     async def remarks(self, remark_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """See Accounts."""

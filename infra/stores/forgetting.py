@@ -56,7 +56,8 @@ class PostgresPersonalTables(UsersTables):
             words = {word for row in found for word in row if word}
             noted = await connection.fetchval(self._sql(_NOTED), account_id, sorted(words))
             await connection.execute(self._sql("DELETE FROM @persons WHERE guest_id = ANY($1)"), list(guest_ids))
-            # Its sessions, people and remarks go with it.
+            await connection.execute(self._sql("DELETE FROM @remarks WHERE written_by = $1"), account_id)
+            # Its sessions, people and the remarks about it go with it.
             await connection.execute(self._sql("DELETE FROM @accounts WHERE account_id = $1"), account_id)
         return Forgotten(account_id, frozenset(noted))
 

@@ -71,7 +71,12 @@ CREATE TABLE @erasures (
     words text[] NOT NULL
 );
 """
-_MIGRATIONS = (_FIRST, _FORGETTING)
+_WRITERS = """
+-- Who wrote a remark, if that is not who it is about: it goes with either.
+ALTER TABLE @remarks ADD COLUMN written_by uuid;
+CREATE INDEX remarks_written_by_idx ON @remarks (written_by);
+"""
+_MIGRATIONS = (_FIRST, _FORGETTING, _WRITERS)
 """Each is run once, in order. What was released is never edited: append."""
 
 

@@ -32,6 +32,7 @@ class Intended:
 
     amount: Money
     reason: str
+    at: dt.datetime
     done: bool = False
 
 
@@ -102,7 +103,7 @@ class Payments:
             case PaymentVoided():
                 payment.voided = True
             case RefundRequested():
-                payment.refunds.setdefault(event.refund_id, Intended(event.amount, event.reason))
+                payment.refunds.setdefault(event.refund_id, Intended(event.amount, event.reason, recorded.recorded_at))
             case PaymentRefunded():
                 self._refunded(payment, recorded, event)
 
@@ -112,6 +113,7 @@ class Payments:
             self.money.checked += 1
             self._judge_settled(cut, booking_id, booking)
         for payment_id, payment in self._payments.items():
+            self._judge_goodwill(payment_id, payment, cut.now - RESERVED_AT_MOST)
             if any(payment.kept.values()) and self._period.has(payment.at):
                 self._judge_captured(payment_id, payment, bookings.by_id.get(payment.booking_id))
 
@@ -129,6 +131,17 @@ class Payments:
             self.money.violation(
                 f"booking {booking_id} is {booking.status}, and its authorisation was not given back", *proof
             )
+
+    def _judge_goodwill(self, payment_id: UUID, payment: Payment, before: dt.datetime) -> None:
+        """Goodwill is carried out by nobody but whoever asked for it: it may have been forgotten halfway."""
+        for refund_id, intended in payment.refunds.items():
+            forgotten = intended.reason == GOODWILL and not intended.done and intended.at < before
+            if forgotten and self._period.has(payment.at):
+                self.refunds.violation(
+                    f"payment {payment_id}: refund {refund_id} of {intended.amount.amount} was asked for and not made;"
+                    " ask again with the same key",
+                    Place("payments", payment_id),
+                )
 
     def _judge_captured(self, payment_id: UUID, payment: Payment, booking: Booking | None) -> None:
         """Money that nobody is going to ask for: the booking is not known, stands still, or has another payment."""

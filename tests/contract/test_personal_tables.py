@@ -120,12 +120,19 @@ async def test_nothing_is_kept_for_an_account_that_is_gone(people: People) -> No
     with pytest.raises(AccountGone):
         await people.accounts.open_session(uuid4(), ANN, "token", NOW)
     late = Remark(uuid4(), ANN, "Ann Oak was ill")
-    await people.accounts.keep_remark(late)
+    assert not await people.accounts.keep_remark(late)
     assert await people.accounts.remarks([late.remark_id]) == {}
 
 
+async def test_a_remark_goes_with_whoever_wrote_it(people: People) -> None:
+    about_ben = Remark(uuid4(), BEN, "Dear Ben, yours, Ann Oak", ANN)
+    assert await people.accounts.keep_remark(about_ben)
+    await people.personal.forget(ANN)
+    assert await people.accounts.remarks([about_ben.remark_id]) == {}
+
+
 async def test_a_remark_stays_as_first_kept(people: People) -> None:
-    await people.accounts.keep_remark(Remark(UUID(int=21), ANN, "something else"))
+    assert await people.accounts.keep_remark(Remark(UUID(int=21), ANN, "something else"))
     assert await people.accounts.remarks([UUID(int=21), uuid4()]) == {UUID(int=21): "Ann Oak is ill"}
     assert await people.accounts.remarks([]) == {}
 

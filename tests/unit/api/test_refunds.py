@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from commands.payment_provider import ProviderTimeout
 from tests.unit.api.conftest import CHECK_IN, World, book, offer_token, ok, open_hotel, refused
 
 OWNER, GUEST = uuid4(), uuid4()
@@ -58,6 +59,24 @@ async def test_the_same_key_gives_back_once(world: World, booking: dict[str, Any
     for _ in range(2):
         assert ok(await post(operator, path, asking(), "once"), 201)["refunded"]["amount"] == "50.00"
     refused(await operator.post(path, json=asking()), 400, "idempotency-key-required")
+
+
+async def test_a_provider_that_does_not_answer_is_asked_again(
+    world: World, booking: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, operator = await missed(world, booking), await world.as_("operator")
+    with monkeypatch.context() as away:
+
+        async def silent(*_: object) -> None:
+            raise ProviderTimeout("no answer")
+
+        away.setattr(world.memory.provider, "refund", silent)
+        refused(await post(operator, path, asking("200.00"), "again"), 503, "service-unavailable")
+    assert ok(await operator.get(booking["payment"]["href"]))["refunded"]["amount"] == "0.00"
+    refused(await post(operator, path, asking("200.00"), "again"), 409, "request-in-flight")
+    world.memory.logs["payments"].claims.clear()  # as it is after a while
+    answer = await post(operator, path, asking("200.00"), "again")
+    assert ok(answer, 201)["refunded"]["amount"] == "200.00"
 
 
 async def test_only_operators_and_only_when_nothing_can_be_cancelled(world: World, booking: dict[str, Any]) -> None:

@@ -111,6 +111,21 @@ async def test_only_whose_stay_it_was(stay: Stay) -> None:
     refused(await (await stay.guest()).post(elsewhere, json=stay.review), 404, "not-found")
 
 
+async def test_nobody_reviews_a_hotel_of_their_own(stay: Stay) -> None:
+    stay.world.memory.clock.advance(days=-30)
+    owner = await stay.hotelier()
+    booking = ok(await book(owner, await offer_token(owner, stay.hotel_id)), 201)
+    stay.world.memory.clock.advance(days=30)
+    for step in ("check-in", "check-out"):
+        ok(await (await stay.hotelier()).post(f"{booking['links']['self']}/{step}"))
+    review = stay.review | {"booking_id": booking["booking_id"]}
+    refused(await (await stay.hotelier()).post(stay.path, json=review), 403, "forbidden")
+
+
+async def test_who_leaves_early_has_stayed_until_then(stay: Stay) -> None:
+    assert (await stay.reviewed())["stayed_until"] == str(CHECK_IN)
+
+
 @pytest.mark.parametrize(
     "changes", [{"rating": 0}, {"rating": 11}, {"rating": 7.5}, {"text": "x" * 4_001}, {"text": "a\x00"}, {"stars": 1}]
 )

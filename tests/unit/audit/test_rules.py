@@ -351,6 +351,16 @@ def test_goodwill_is_given_beyond_what_is_due(logs: Logs) -> None:
     assert logs.wrong() == {"money": [f"payment {PAYMENT}: more was given back than was captured"]}
 
 
+def test_goodwill_that_was_left_halfway(logs: Logs) -> None:
+    logs.book()
+    logs.happen(BOOKING, booking(GuestCheckedIn))
+    asked = RefundRequested(**MONEY, refund_id=OTHER, amount=euros(5_000), reason=GOODWILL)
+    logs.happen(PAYMENT, asked)
+    assert logs.wrong(logs.cut(later=dt.timedelta(minutes=1))) == {}
+    [told] = logs.wrong()["refunds"]
+    assert "of 50.00 was asked for and not made" in told
+
+
 def test_goodwill_that_nobody_asked_for(logs: Logs) -> None:
     logs.book()
     goodwill = {**MONEY, "refund_id": OTHER, "amount": euros(5_000), "reason": GOODWILL}

@@ -391,7 +391,7 @@ async def test_a_guest_reviews_a_stay_that_is_over(guest: httpx.AsyncClient, api
     fields = hidden(await shown(guest, HERE)) | {"rating": "9", "text": "Quiet\r\nrooms"}
     answer = await guest.post(f"{HERE}/review", data=fields)
     assert (answer.status_code, answer.headers["location"]) == (303, HERE)
-    told = {"booking_id": BOOKING, "rating": 9, "text": "Quiet\r\nrooms"}
+    told = {"booking_id": BOOKING, "rating": 9, "text": "Quiet\nrooms"}
     assert api.told[-1][:2] == (f"hotels/{HOTEL}/reviews", told)
     api.is_reviewed = True
     text = await shown(guest, HERE)
@@ -410,6 +410,13 @@ async def test_a_review_that_is_refused_is_not_lost(guest: httpx.AsyncClient, ap
     assert answer.status_code == 400
     assert "Rating must be between 1 and 10" in answer.text
     assert "My &lt;long&gt; text</textarea>" in answer.text
+    assert api.told[-1][1]["rating"] == 0
+
+
+async def test_a_rating_without_end_is_no_rating(guest: httpx.AsyncClient, api: FakeApi) -> None:
+    api.status = "checked_out"
+    fields = hidden(await shown(guest, HERE)) | {"rating": "9" * 5_000, "text": "x"}
+    assert (await guest.post(f"{HERE}/review", data=fields)).status_code == 303
     assert api.told[-1][1]["rating"] == 0
 
 
