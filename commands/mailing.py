@@ -2,8 +2,8 @@
 
 A mail is sent at least once: a process that dies between sending and noting it sends it again, under the same
 Message-ID. While the mail server is away the feed waits, and is red; a mail that it does not take now is tried again
-and then parked, like anything that a feed cannot handle; a recipient that it refuses for good is noted. A replay of read
-models sends nothing, because no read model sends anything.
+and then parked, like anything that a feed cannot handle; a recipient that it refuses for good is noted. A replay of
+read models sends nothing, because no read model sends anything.
 """
 
 from __future__ import annotations
