@@ -36,7 +36,7 @@ from tests.servers.server import Server
 pytestmark = pytest.mark.xdist_group("e2e-faults")
 
 OUTAGE_SECONDS = 20.0
-RECOVERY_SECONDS = 60.0
+RECOVERY_SECONDS = 120.0
 NAMESPACE = "faults"
 REPLAYED = {"inventory": "calendars", "bookings": "booking_pages", "analytics": "booking_facts"}
 """A read model of each process that feeds any, by the service that feeds it."""
