@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import asyncpg
@@ -313,3 +313,15 @@ class Inbox:
             self.executed.append(label)
             self.metadata[envelope.command_id] = envelope.metadata
         return Answer(context="inventory")
+
+
+class Broken(Exception):
+    """A handler's bug."""
+
+
+def fails_on(*numbers: int) -> Any:
+    def fail(recorded: RecordedEvent) -> None:
+        if number_of(recorded) in numbers:
+            raise Broken(f"cannot take {number_of(recorded)}")
+
+    return fail
