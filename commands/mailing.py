@@ -9,24 +9,16 @@ read models sends nothing, because no read model sends anything.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from commands.accounts import Person
-from commands.notices import Notice, NoticeKind
+from commands.notices import TOLD, notice_of
 from commands.ports import Checkpoint, Clock, LogRun, Position, RecordedEvent, Temporary
-from domain.booking.events import BookingCancelled, BookingConfirmed, BookingDetails, BookingRejected, NoShowRecorded
-from domain.shared.money import Money
+from domain.booking.events import BookingDetails
 
-TOLD: Mapping[type[BookingDetails], NoticeKind] = {
-    BookingConfirmed: "confirmed",
-    BookingRejected: "rejected",
-    BookingCancelled: "cancelled",
-    NoShowRecorded: "no_show",
-}
-"""The events that guests are told of."""
 TOO_LATE = dt.timedelta(days=1)
 """What is older when it is heard of is no news: a feed that begins on an old log must not write to everybody."""
 
@@ -129,20 +121,3 @@ class Mailing:
         except MailRefused as error:
             refused = error.code
         await self._sent.note(recorded.event_id, self._clock.now(), refused)
-
-
-def notice_of(event: BookingDetails, hotel: str) -> Notice:
-    """What is to be told of one of TOLD, at a hotel of this name."""
-    return Notice(
-        TOLD[type(event)],
-        hotel,
-        event.stay.check_in,
-        event.stay.check_out,
-        _shown(event.total),
-        refund=_shown(event.refund) if isinstance(event, BookingCancelled) and event.refund.minor else None,
-        reason=event.reason if isinstance(event, BookingRejected) else None,
-    )
-
-
-def _shown(money: Money) -> str:
-    return f"{money.amount} {money.currency}"

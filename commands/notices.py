@@ -7,23 +7,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from domain.booking.events import RejectionReason
+from domain.booking.events import (
+    BookingCancelled,
+    BookingConfirmed,
+    BookingDetails,
+    BookingRejected,
+    NoShowRecorded,
+    RejectionReason,
+)
+from domain.shared.money import Money
 
 NoticeKind = Literal["confirmed", "rejected", "cancelled", "no_show"]
 
+TOLD: Mapping[type[BookingDetails], NoticeKind] = {
+    BookingConfirmed: "confirmed",
+    BookingRejected: "rejected",
+    BookingCancelled: "cancelled",
+    NoShowRecorded: "no_show",
+}
+"""The events that guests are told of."""
 _SUBJECTS: Mapping[NoticeKind, str] = {
     "confirmed": "Your booking at {hotel} is confirmed",
     "rejected": "Your booking at {hotel} could not be made",
     "cancelled": "Your booking at {hotel} is cancelled",
     "no_show": "{hotel} has been waiting for you",
 }
-_REASONS: Mapping[RejectionReason, str] = {
-    "sold_out": "The last room of this kind was booked by somebody else a moment before.",
-    "price_changed": "The price changed in the meantime.",
-    "payment_declined": "The payment was declined.",
-    "payment_expired": "The payment was not approved in time.",
-    "provider_unavailable": "The payment provider could not be reached.",
+REASONS: Mapping[str, str] = {
+    "sold_out": "The last room of this kind was booked by somebody else a moment before you. Nothing was charged.",
+    "price_changed": "The price changed while you were booking. Nothing was charged.",
+    "payment_declined": "The payment was declined. Nothing was charged, and the room is free again.",
+    "payment_expired": "The payment was not approved in time. Nothing was charged, and the room is free again.",
+    "provider_unavailable": "The payment provider could not be reached. Nothing was charged; please try again.",
 }
+"""Why a booking was rejected (RejectionReason), in words for its guest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +67,26 @@ class Notice:
             case "confirmed":
                 return f"{stay} The price of the stay is {self.total}."
             case "rejected":
-                because = _REASONS[self.reason] if self.reason else ""
-                return f"{stay} {because} Nothing was charged.".replace("  ", " ")
+                return f"{stay} {REASONS[self.reason]}" if self.reason else stay
             case "cancelled":
                 refund = f"{self.refund} go back to you." if self.refund else "There is nothing to refund."
                 return f"{stay} {refund}"
             case "no_show":
                 return f"{stay} You have not arrived. The room is kept until the end of the stay."
+
+
+def notice_of(event: BookingDetails, hotel: str) -> Notice:
+    """What is to be told of one of TOLD, at a hotel of this name."""
+    return Notice(
+        TOLD[type(event)],
+        hotel,
+        event.stay.check_in,
+        event.stay.check_out,
+        _shown(event.total),
+        refund=_shown(event.refund) if isinstance(event, BookingCancelled) and event.refund.minor else None,
+        reason=event.reason if isinstance(event, BookingRejected) else None,
+    )
+
+
+def _shown(money: Money) -> str:
+    return f"{money.amount} {money.currency}"

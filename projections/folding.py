@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +39,15 @@ def rows_of(projection: FactProjection, recorded: RecordedEvent) -> Sequence[tup
         return list(projection.rows(recorded))
     except Exception as error:
         raise CannotApply(projection.name, recorded, error) from error
+
+
+def page_of(projection: DocumentProjection, events: Iterable[RecordedEvent]) -> Document | None:
+    """The document that the events of one stream make: as the read model will have it, and never late."""
+    page: Document | None = None
+    for recorded in events:
+        if isinstance(recorded.event, projection.takes):
+            page = projection.apply(page, recorded)
+    return page
 
 
 class Folding:

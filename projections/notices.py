@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from commands.mailing import TOLD, notice_of
+from commands.notices import TOLD, notice_of
 from commands.ports import RecordedEvent
 from domain.booking.events import BookingDetails
 from projections.booking_pages import instant

@@ -1,8 +1,8 @@
 """Reviews as everybody reads them: one document per review.
 
 Shape: ``{review_id, hotel_id, booking_id, account_id, rating, stayed_until, status, remark_id, written_at, reply_id,
-replied_at, version}``. ``status`` is ``shown`` or ``hidden``. ``remark_id`` and ``reply_id`` name what was written,
-which stays with the accounts.
+replied_at, hiding_id, version}``. ``status`` is ``shown`` or ``hidden``. ``remark_id``, ``reply_id`` and ``hiding_id``
+name what was written by the guest, the hotel, and the operator who has hidden it, which stays with the accounts.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ class ReviewPages(DocumentProjection):
         at, words = instant(recorded.metadata.at), str(recorded.metadata.causation_id)
         match recorded.event:
             case ReviewWritten() as event:
-                told = {"status": "shown", "remark_id": words, "written_at": at, "reply_id": None, "replied_at": None}
-                return page | event.model_dump(mode="json") | told
+                nothing = dict.fromkeys(("reply_id", "replied_at", "hiding_id"))
+                told = {"status": "shown", "remark_id": words, "written_at": at}
+                return page | event.model_dump(mode="json") | nothing | told
             case ReviewReplied():
                 return page | {"reply_id": words, "replied_at": at}
             case ReviewHidden():
-                return page | {"status": "hidden"}
+                return page | {"status": "hidden", "hiding_id": words}
             case ReviewShown():
-                return page | {"status": "shown"}
+                return page | {"status": "shown", "hiding_id": None}
         return page

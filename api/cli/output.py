@@ -23,6 +23,10 @@ EXIT_FAILED = 1
 _WHOLE = frozenset({"name", "build", "group", "state", "at"})
 """Columns whose values are there to be copied, or are nothing when they are cut."""
 _RED = ("paused", "failed", "waiting", "down", "quarantined")
+"""Words of states that are wrong: those of sagas, and the platform's own for feeds (``FeedStatus.is_red``).
+
+The platform is not loaded for them: commands answer at once.
+"""
 
 
 def complain(message: str) -> None:

@@ -22,6 +22,7 @@ from domain.booking.decide import require_past_cancelling
 from domain.booking.state import BOOKING
 from domain.payment.commands import GOODWILL, RefundPayment, ResolvePaymentAction
 from domain.shared.errors import NotFound
+from projections.folding import page_of
 from projections.payment_pages import PaymentPages
 from projections.ports import Document
 
@@ -82,10 +83,7 @@ async def _payment(request: ApiRequest, payment_id: UUID) -> Document:
 
     Raises NotFound unless it exists and is of a booking of the principal's, or the principal is staff.
     """
-    page: Document | None = None
-    projection = PaymentPages()
-    for recorded in await request.platform.logs["payments"].read_stream(payment_id):
-        page = projection.apply(page, recorded)
+    page = page_of(PaymentPages(), await request.platform.logs["payments"].read_stream(payment_id))
     if page is None or not await _may_see(request, UUID(page["booking_id"])):
         raise NotFound(f"there is no payment {payment_id}")
     return page

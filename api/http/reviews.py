@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -21,17 +21,16 @@ from api.http.schemas import Moderation, NewReview, Reply
 from api.http.security import BEARER, PUBLIC, STAFF, access, is_staff
 from api.http.sending import send
 from api.http.views import spec, utc
-from commands.ports import Answer, RecordedEvent
+from commands.ports import Answer
 from domain.booking.state import BOOKING
 from domain.hotel.state import HOTEL
 from domain.review.commands import ModerateReview, ReplyToReview, ReviewCommand, WriteReview
 from domain.review.decide import review_id_of
-from domain.review.events import ReviewHidden, ReviewReplied, ReviewShown, ReviewWritten
-from domain.review.state import REVIEW, ReviewState
 from domain.shared.errors import Forbidden, NotFound
+from projections.folding import page_of
 from projections.ports import Document, Where
+from projections.review_pages import ReviewPages
 
-REVIEW_PAGES = "review_pages"
 Json = Response[dict[str, Any]]
 
 
@@ -77,9 +76,9 @@ async def list_reviews(
     cursor: Annotated[str | None, QueryParameter(max_length=2_000)] = None,
 ) -> Json:
     """What guests say of a hotel, and what it answers."""
-    headers = await reached(request, REVIEW_PAGES)
+    headers = await reached(request, ReviewPages.name)
     page = await request.platform.documents.find(
-        REVIEW_PAGES,
+        ReviewPages.name,
         [Where("hotel_id", "eq", str(hotel_id)), Where("status", "eq", "shown")],
         order_by="written_at",
         descending=True,
@@ -98,12 +97,11 @@ async def list_reviews(
 )
 async def get_review(request: ApiRequest, review_id: FromPath[UUID]) -> Json:
     """One review, from its own record."""
-    events = await _events(request, review_id)
-    state: ReviewState = REVIEW.fold(each.event for each in events)
-    own = state.written is not None and state.written.account_id == request.principal.account_id
-    if state.is_hidden and not own and not is_staff(request.principal):
+    review = await _review(request, review_id)
+    own = review["account_id"] == str(request.principal.account_id)
+    if review["status"] == "hidden" and not own and not is_staff(request.principal):
         raise _unknown(review_id)
-    return Response(await _view(request, events))
+    return Response(await _view(request, review))
 
 
 @post(
@@ -114,9 +112,9 @@ async def get_review(request: ApiRequest, review_id: FromPath[UUID]) -> Json:
 )
 async def reply_to_review(request: ApiRequest, review_id: FromPath[UUID], data: JSONBody[Reply]) -> Json:
     """Answer a review in public, once, as the hotel."""
-    written = await _written(request, review_id)
-    await hotel_in_charge(request, written.hotel_id)
-    return await _said(request, ReplyToReview(review_id=review_id), written.account_id, data.text)
+    review = await _review(request, review_id)
+    await hotel_in_charge(request, UUID(review["hotel_id"]))
+    return await _said(request, ReplyToReview(review_id=review_id), UUID(review["account_id"]), data.text)
 
 
 @post(
@@ -127,7 +125,7 @@ async def reply_to_review(request: ApiRequest, review_id: FromPath[UUID], data: 
 )
 async def moderate_review(request: ApiRequest, review_id: FromPath[UUID], data: JSONBody[Moderation]) -> Json:
     """Hide a review from everybody, with its rating, or show it again."""
-    author_id = (await _written(request, review_id)).account_id
+    author_id = UUID((await _review(request, review_id))["account_id"])
     return await _said(request, ModerateReview(review_id=review_id, visible=data.visible), author_id, data.reason)
 
 
@@ -140,46 +138,25 @@ async def _said(request: ApiRequest, command: ReviewCommand, author_id: UUID, te
         return await send(request, command, asked)
 
     answer = await answered_once(request, asked, "reviews", say)
-    view = await _view(request, await _events(request, command.review_id))
+    view = await _view(request, await _review(request, command.review_id))
     return Response(view, status_code=status, headers=token_of(answer))
 
 
-async def _written(request: ApiRequest, review_id: UUID) -> ReviewWritten:
-    """How the review began. Raises NotFound."""
-    state: ReviewState = REVIEW.fold(each.event for each in await _events(request, review_id))
-    if state.written is None:
+async def _review(request: ApiRequest, review_id: UUID) -> Document:
+    """The review's page, made of its own stream. Raises NotFound."""
+    review = page_of(ReviewPages(), await request.platform.logs["reviews"].read_stream(review_id))
+    if review is None:
         raise _unknown(review_id)
-    return state.written
-
-
-async def _events(request: ApiRequest, review_id: UUID) -> Sequence[RecordedEvent]:
-    """The review's stream. Raises NotFound."""
-    events = await request.platform.logs["reviews"].read_stream(review_id)
-    if not events:
-        raise _unknown(review_id)
-    return events
+    return review
 
 
 def _unknown(review_id: UUID) -> NotFound:
     return NotFound(f"there is no review {review_id}")
 
 
-async def _view(request: ApiRequest, events: Sequence[RecordedEvent]) -> dict[str, Any]:
-    """The review from its own record, which is ahead of the read model."""
-    document: Document = {"reply_id": None, "replied_at": None, "status": "shown", "hiding_id": None}
-    for each in events:
-        cause, at = str(each.metadata.causation_id), each.metadata.at.isoformat()
-        match each.event:
-            case ReviewWritten() as written:
-                document |= written.model_dump(mode="json") | {"remark_id": cause, "written_at": at}
-            case ReviewReplied():
-                document |= {"reply_id": cause, "replied_at": at}
-            case ReviewHidden():
-                document |= {"status": "hidden", "hiding_id": cause}
-            case ReviewShown():
-                document |= {"status": "shown", "hiding_id": None}
-    words = await _words(request, (document[name] for name in ("remark_id", "reply_id", "hiding_id")))
-    return _item(document, words) | {"hidden_because": words.get(document["hiding_id"])}
+async def _view(request: ApiRequest, review: Document) -> dict[str, Any]:
+    words = await _words(request, (review[name] for name in ("remark_id", "reply_id", "hiding_id")))
+    return _item(review, words) | {"hidden_because": words.get(review["hiding_id"])}
 
 
 async def _words(request: ApiRequest, remark_ids: Iterable[str | None]) -> dict[str, str]:

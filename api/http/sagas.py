@@ -18,6 +18,7 @@ from api.http.sending import send
 from api.http.views import spec, utc
 from domain.shared.errors import NotFound
 from domain.shared.messages import Command
+from projections.folding import page_of
 from projections.saga_pages import SagaListing, SagaPages, list_sagas
 from sagas.commands import CompensateSaga, RetrySaga
 
@@ -42,10 +43,7 @@ async def get_saga(request: ApiRequest, saga_id: FromPath[UUID]) -> Json:
     """One saga, with every step that it has taken, and the story of its booking across all services."""
     log = request.platform.logs["bookings"]
     recorded = await log.read_stream(saga_id)
-    projection, page = SagaPages(), None
-    for each in recorded:
-        if isinstance(each.event, projection.takes):
-            page = projection.apply(page, each)
+    page = page_of(SagaPages(), recorded)
     if page is None:
         raise NotFound(f"there is no saga {saga_id}")
     steps = [

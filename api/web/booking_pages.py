@@ -18,6 +18,7 @@ from api.web.rendering import Page, page, see
 from api.web.visitors import PageRequest
 from api.web.words import cancellation_terms
 from domain.booking.state import OUTCOMES
+from domain.review.decide import RATINGS
 
 ARRIVAL_STEPS = {"check-in": {"confirmed", "no_show"}, "no-show": {"confirmed"}, "check-out": {"checked_in"}}
 """What hotels record of a stay, and the statuses in which it makes sense."""
@@ -48,12 +49,13 @@ async def show_booking(
 ) -> Page:
     """The booking's page; ``problem`` is why something was refused, ``said`` what the guest wanted to say then."""
     booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
+    stayed = booking["status"] == "checked_out"
     hotel, payment, history, me, review = await asyncio.gather(
         _hotel(request, booking["hotel_id"]),
         _if_there(request, booking["payment"]["href"], token),
         _history(request, booking_id, token),
         request.api.get("/v1/me", token),
-        _if_there(request, booking["links"]["review"], token),
+        _if_there(request, booking["links"]["review"] if stayed else None, token),
     )
     guest_actor = history[0]["who"] if history else ""
     own = guest_actor == f"user:{me['user_id']}"
@@ -72,7 +74,7 @@ async def show_booking(
         settled=_is_settled(booking),
         can_cancel=booking["status"] == "confirmed" and _is_settled(booking) and not _begun(booking),
         arrival_steps=_arrival_steps(booking) if _is_staff(me) and not own else (),
-        can_review=own and booking["status"] == "checked_out" and review is None,
+        ratings=reversed(RATINGS) if own and stayed and review is None else (),
         review=review,
         problem=problem,
         said=said,
@@ -182,8 +184,10 @@ async def _hotel(request: PageRequest, hotel_id: str) -> Answer:
     return await request.api.get(f"/v1/hotels/{hotel_id}")
 
 
-async def _if_there(request: PageRequest, path: str, token: str) -> Answer | None:
+async def _if_there(request: PageRequest, path: str | None, token: str) -> Answer | None:
     """What is at ``path``; None if it has not begun, or will not."""
+    if path is None:
+        return None
     try:
         return await request.api.get(path, token)
     except ApiProblem as error:

@@ -12,8 +12,9 @@ from api.web.client import ApiProblem
 from api.web.forms import submitted
 from api.web.rendering import Page, see
 from api.web.visitors import PageRequest
+from domain.review.decide import RATINGS
 
-_RATINGS = {str(number) for number in range(1, 11)}
+_RATINGS = {str(number): number for number in RATINGS}
 _SAID_ON_THE_PAGE = frozenset({400, 409, 412})
 
 
@@ -43,7 +44,7 @@ async def write_review(request: PageRequest, booking_id: FromPath[UUID]) -> Page
     booking = await request.api.get(f"/v1{here}", token)
     review = {
         "booking_id": str(booking_id),
-        "rating": int(rating) if rating in _RATINGS else 0,
+        "rating": _RATINGS.get(rating, 0),
         "text": text,
     }
     try:

@@ -13,6 +13,8 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, get_currency_precision
 
+from commands.notices import REASONS
+
 _LOCALE = "en_GB"
 _EVERYTHING = 100
 
@@ -36,13 +38,6 @@ _STATUSES = {
     "checked_in": "Checked in",
     "checked_out": "Stay completed",
     "no_show": "Not arrived",
-}
-_REASONS = {
-    "sold_out": "The last room of this kind was booked by somebody else a moment before you. Nothing was charged.",
-    "price_changed": "The price changed while you were booking. Nothing was charged.",
-    "payment_declined": "The payment was declined. Nothing was charged, and the room is free again.",
-    "payment_expired": "The payment was not approved in time. Nothing was charged, and the room is free again.",
-    "provider_unavailable": "The payment provider could not be reached. Nothing was charged; please try again.",
 }
 _PAYMENT_STATUSES = {
     "requested": "Being processed",
@@ -219,7 +214,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "board": _named(_BOARDS),
     "payment_policy": _named(_PAYMENT_POLICIES),
     "status": _named(_STATUSES),
-    "reason": _named(_REASONS),
+    "reason": _named(REASONS),
     "payment_status": _named(_PAYMENT_STATUSES),
     "arrival_step": _named(_ARRIVAL_STEPS),
     "event": _event,

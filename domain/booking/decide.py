@@ -33,7 +33,7 @@ from domain.booking.events import (
     GuestCheckedOut,
     NoShowRecorded,
 )
-from domain.booking.state import STANDING, BookingState, BookingStatus, details_of
+from domain.booking.state import PAST_CANCELLING, WAS_CONFIRMED, BookingState, BookingStatus, details_of
 from domain.hotel.cancellation import percent_charged, policy
 from domain.hotel.events import PaymentPolicy
 from domain.hotel.places import CURRENCIES
@@ -107,7 +107,7 @@ def decide_confirm(state: BookingState, command: ConfirmBooking) -> list[Event]:
         raise IllegalTransition(
             f"booking {command.booking_id} was rejected ({state.rejection}) and cannot be confirmed"
         )
-    if state.status in STANDING or state.status == "cancelled":
+    if state.status in WAS_CONFIRMED:
         return []
     return [BookingConfirmed(**details_of(details))]
 
@@ -115,7 +115,7 @@ def decide_confirm(state: BookingState, command: ConfirmBooking) -> list[Event]:
 def decide_reject(state: BookingState, command: RejectBooking) -> list[Event]:
     """Reject, once; the first reason stays. Raises NotFound; IllegalTransition if the booking was confirmed."""
     details = _requested(state, command)
-    if state.status in STANDING or state.status == "cancelled":
+    if state.status in WAS_CONFIRMED:
         raise IllegalTransition(f"booking {command.booking_id} is {state.status} and cannot be rejected; cancel it")
     if state.status == "rejected":
         return []
@@ -130,7 +130,7 @@ def decide_request_cancellation(state: BookingState, command: RequestCancellatio
     """
     details = _requested(state, command)
     if command.asked_by not in {None, details.account_id}:
-        raise _unknown(command)
+        raise _unknown(command.booking_id)
     require_version(f"booking {command.booking_id}", state.version, command.expected_version)
     problems = Problems()
     problems.text("reason", command.reason, 500, shortest=0, lines=True)
@@ -212,8 +212,8 @@ def require_past_cancelling(state: BookingState, booking_id: UUID) -> BookingDet
     Raises NotFound; IllegalTransition for one that can still be cancelled, or is being cancelled, or came to nothing.
     """
     if state.details is None:
-        raise NotFound(f"there is no booking {booking_id}")
-    if state.status not in STANDING - {"confirmed"} and state.status != "cancelled":
+        raise _unknown(booking_id)
+    if state.status not in PAST_CANCELLING:
         raise IllegalTransition(
             f"booking {booking_id} is {state.status}: there is goodwill after check-in, a no-show or a cancellation"
         )
@@ -235,12 +235,12 @@ def _standing(
 
 def _requested(state: BookingState, command: BookingCommand) -> BookingDetails:
     if state.details is None:
-        raise _unknown(command)
+        raise _unknown(command.booking_id)
     return state.details
 
 
-def _unknown(command: BookingCommand) -> NotFound:
-    return NotFound(f"there is no booking {command.booking_id}")
+def _unknown(booking_id: UUID) -> NotFound:
+    return NotFound(f"there is no booking {booking_id}")
 
 
 def _charge(details: BookingDetails, now: dt.datetime) -> Money:

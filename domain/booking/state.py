@@ -29,7 +29,10 @@ BookingStatus = Literal[
 ]
 STANDING: frozenset[BookingStatus] = frozenset({"confirmed", "checked_in", "checked_out", "no_show"})
 """A booking that was confirmed and not cancelled: the rooms are sold to it, and what it paid is kept."""
-OUTCOMES: frozenset[BookingStatus] = STANDING | {"rejected", "cancelled"}
+WAS_CONFIRMED: frozenset[BookingStatus] = STANDING | {"cancelled"}
+PAST_CANCELLING: frozenset[BookingStatus] = WAS_CONFIRMED - {"confirmed"}
+"""No cancellation can give money back any more."""
+OUTCOMES: frozenset[BookingStatus] = WAS_CONFIRMED | {"rejected"}
 """What the sagas bring about, and what follows from it."""
 STATUS_AFTER: Mapping[type[Event], BookingStatus] = {
     BookingRequested: "pending",

@@ -11,7 +11,8 @@ from domain.shared.errors import AlreadyExists, IllegalTransition, NotFound
 from domain.shared.messages import Event
 from domain.shared.validation import Problems
 
-LOWEST, HIGHEST = 1, 10
+RATINGS = range(1, 11)
+"""The last is the best."""
 
 
 def review_id_of(booking_id: UUID) -> UUID:
@@ -28,7 +29,7 @@ def decide_write(state: ReviewState, command: WriteReview) -> list[Event]:
             f"a stay is reviewed after check-out; booking {command.booking_id} is {command.booking_status}"
         )
     problems = Problems()
-    problems.between("rating", command.rating, LOWEST, HIGHEST)
+    problems.between("rating", command.rating, RATINGS[0], RATINGS[-1])
     problems.refuse()
     return [
         ReviewWritten(

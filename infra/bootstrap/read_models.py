@@ -19,7 +19,7 @@ from projections.saga_pages import SagaPages
 from projections.writers import CalendarWriter, FactWriter, FoldWriter, ProjectionWriter
 
 BOOKING_LISTS = (("account_id", "created_at"), ("hotel_id", "created_at"), ("status", "created_at"), ("created_at",))
-REVIEW_LISTS = (("hotel_id", "written_at"),)
+_REVIEW_LISTS = (("hotel_id", "written_at"),)
 _NOTICE_LISTS = (("account_id", "at"),)
 _SAGA_LISTS = (("status", "updated_at"), ("updated_at",))
 
@@ -57,7 +57,7 @@ def writers_of(stores: ReadStores, services: Sequence[str]) -> list[ProjectionWr
         CalendarWriter(Calendars(), stores.calendars),
         FoldWriter(BookingPages(), stores.documents, BOOKING_LISTS),
         FoldWriter(PaymentPages(), stores.documents),
-        FoldWriter(ReviewPages(), stores.documents, REVIEW_LISTS),
+        FoldWriter(ReviewPages(), stores.documents, _REVIEW_LISTS),
         FoldWriter(Notices(), stores.documents, _NOTICE_LISTS),
         FoldWriter(SagaPages(), stores.documents, _SAGA_LISTS),
     ]

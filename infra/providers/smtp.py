@@ -67,7 +67,7 @@ class SmtpMailer:
                 raise MailRefused(_SYNTAX_ERROR) from error
             except smtplib.SMTPRecipientsRefused as error:
                 [(code, _)] = error.recipients.values()
-                raise _not_taken(code) from error
+                raise _not_taken(code) from None  # the error names the recipient, and is kept with dead letters
             except smtplib.SMTPDataError as error:
                 raise _not_taken(error.smtp_code) from error
             except (smtplib.SMTPException, OSError) as error:  # also a sender that it does not take

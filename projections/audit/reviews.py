@@ -19,22 +19,27 @@ class Reviews:
     def __init__(self, period: Period) -> None:
         self.findings = Findings("reviews", "Every review is of a stay that has ended, and the only one of it.")
         self._written: dict[UUID, Place] = {}
+        self._judged: list[UUID] = []
         self._period = period
 
     def take(self, recorded: RecordedEvent) -> None:
         """Look at the next event of the log."""
         event, place = recorded.event, Place.of(recorded)
-        if not isinstance(event, ReviewWritten) or not self._period.has(recorded.metadata.at):
+        if not isinstance(event, ReviewWritten):
+            return
+        first = self._written.setdefault(event.booking_id, place)
+        if not self._period.has(recorded.metadata.at):
             return
         self.findings.checked += 1
-        first = self._written.setdefault(event.booking_id, place)
-        if first is not place:
+        if first is place:
+            self._judged.append(event.booking_id)
+        else:
             self.findings.violation(f"booking {event.booking_id} was reviewed twice", first, place)
 
     def suspected(self, bookings: Bookings) -> Sequence[UUID]:
         """Bookings that were reviewed and had not ended by check-out at the cut. Look before judging."""
         known = bookings.by_id
-        return [each for each in self._written if each not in known or known[each].status != "checked_out"]
+        return [each for each in self._judged if each not in known or known[each].status != "checked_out"]
 
     def judge(self, booking_id: UUID) -> None:
         """The booking has not ended by check-out."""

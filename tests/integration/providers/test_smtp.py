@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
@@ -45,7 +46,7 @@ async def test_a_recipient_that_is_taken_later(server: MailServer) -> None:
     server.answers[MAIL.address] = "450 try again"
     with pytest.raises(MailDeferred) as caught:
         await SmtpMailer(server.url, SENDER).send(MAIL)
-    assert MAIL.address not in str(caught.value)
+    assert MAIL.address not in "".join(traceback.format_exception(caught.value)), "it is kept with dead letters"
 
 
 @pytest.mark.parametrize("address", ["not an address", "a@b@c", "x\r\nBcc: everybody@example.com", ""])

@@ -10,29 +10,15 @@ from uuid import UUID, uuid4
 
 from commands.ports import Clock
 from domain.shared.errors import IllegalTransition
-from projections.booking_pages import BookingPages
+from infra.bootstrap.read_models import projections_of_all
 from projections.builds import UNDER_WAY, Build, BuildState, ReplayRunning
 from projections.calendars import Calendars
-from projections.hotel_pages import HotelPages
-from projections.hotel_search import HotelSearch
-from projections.notices import Notices
-from projections.payment_pages import PaymentPages
 from projections.ports import Document, HotelHits, HotelQuery, Page, Where
-from projections.projection import DocumentProjection, Projection
-from projections.review_pages import ReviewPages
-from projections.saga_pages import SagaPages
+from projections.projection import DocumentProjection, FactProjection
 from tests.fakes import Fakes
 
-PROJECTIONS: tuple[Projection, ...] = (
-    HotelPages(),
-    HotelSearch(),
-    Calendars(),
-    BookingPages(),
-    PaymentPages(),
-    ReviewPages(),
-    Notices(),
-    SagaPages(),
-)
+PROJECTIONS = tuple(each for each in projections_of_all() if not isinstance(each, FactProjection))
+"""All but the facts, which belong to a process of their own."""
 
 
 class MemoryDocuments:

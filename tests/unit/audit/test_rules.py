@@ -180,6 +180,15 @@ def test_a_review_of_a_stay_that_has_ended(logs: Logs) -> None:
     assert logs.wrong() == {"reviews": [f"booking {BOOKING} was reviewed twice"]}
 
 
+def test_a_second_review_is_told_of_though_the_first_is_older_than_the_period() -> None:
+    logs = Logs(Period(first=NOON + dt.timedelta(days=1)))
+    logs.review()
+    logs.now += dt.timedelta(days=2)
+    logs.review(OTHER)
+    assert logs.wrong() == {"reviews": [f"booking {BOOKING} was reviewed twice"]}
+    assert logs.judged()["reviews"].checked == 1
+
+
 @pytest.mark.parametrize("kinds", [(), (GuestCheckedIn,), (NoShowRecorded,)])
 def test_a_review_without_a_stay(logs: Logs, kinds: tuple[type[BookingEvent], ...]) -> None:
     logs.book()

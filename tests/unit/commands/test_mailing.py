@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import pytest
 
 from commands.accounts import Person
-from commands.mailing import TOLD, TOO_LATE, Mail, MailAway, Mailing, MailRefused
-from commands.notices import Notice
+from commands.mailing import TOO_LATE, Mail, MailAway, Mailing, MailRefused
+from commands.notices import REASONS, TOLD, Notice
 from commands.ports import Checkpoint, RecordedEvent
 from domain.booking.events import (
     BookingCancelled,
@@ -20,6 +20,7 @@ from domain.booking.events import (
     BookingRejected,
     GuestCheckedIn,
     NoShowRecorded,
+    RejectionReason,
 )
 from tests.fakes import FakeClock
 from tests.unit.projections.booking_events import BOOKING, euros, told
@@ -141,10 +142,11 @@ async def test_a_refused_mail_is_noted_and_the_next_one_sent(world: World) -> No
     assert [mail.mail_id for mail in world.sent] == [second.event_id]
 
 
-def test_every_reason_of_a_rejection_has_words() -> None:
-    for reason in ("sold_out", "price_changed", "payment_declined", "payment_expired", "provider_unavailable"):
-        notice = Notice("rejected", "H", dt.date(2026, 7, 1), dt.date(2026, 7, 2), "1.00 EUR", reason=reason)
-        assert "Nothing was charged." in notice.text
+@pytest.mark.parametrize("reason", get_args(RejectionReason))
+def test_every_reason_of_a_rejection_has_words(reason: RejectionReason) -> None:
+    notice = Notice("rejected", "H", dt.date(2026, 7, 1), dt.date(2026, 7, 2), "1.00 EUR", reason=reason)
+    assert notice.text == f"H, Wed 01 Jul 2026 to Thu 02 Jul 2026. {REASONS[reason]}"
+    assert "Nothing was charged" in notice.text
 
 
 def test_all_outcomes_are_told() -> None:
