@@ -119,13 +119,29 @@ async def started(messaging: Messaging) -> Recorder:
     return feed
 
 
+async def comes_by_the_broker(messaging: Messaging, feed: Recorder) -> None:
+    """Write an event at a time until one reaches the feed by its queue.
+
+    Any single one may come from the log instead: a relay that waits after an outage is slower than the feed's look.
+    """
+    before = messaging.stats.counted("runs_from_broker")
+
+    async def one_more() -> bool:
+        written = len(feed.seen)
+        await messaging.note(uuid4(), 0)
+        await eventually(lambda: len(feed.seen) > written, "the event arrives")
+        return messaging.stats.counted("runs_from_broker") > before
+
+    await eventually(one_more, "the queue has its consumer")
+
+
 async def test_events_come_over_the_broker_and_not_from_the_log(messaging: Messaging) -> None:
     feed = await started(messaging)
     before = messaging.stats.counted("runs_from_broker")
-    for number in range(1, 6):
+    for number in range(1, 21):
         await messaging.note(uuid4(), number)
         await eventually(partial(has_come, feed, number), f"{number} arrives")
-    assert messaging.stats.counted("runs_from_broker") >= before + 4
+    assert messaging.stats.counted("runs_from_broker") > before + 10
     assert not messaging.stats.counted("runs_dropped")
 
 
@@ -242,11 +258,7 @@ async def test_the_broker_is_stopped_and_started_mid_flow(database: str, own_rab
         assert not await messaging.parked()
         assert not await messaging.parked("commands:inventory")
 
-        broker_runs = messaging.stats.counted("runs_from_broker")
-        await messaging.note(streams[0], 40)
-        await eventually(
-            lambda: messaging.stats.counted("runs_from_broker") > broker_runs, "the queue has its consumer again"
-        )
+        await comes_by_the_broker(messaging, feed)
         await messaging.issue("after the outage")
         await eventually(lambda: inbox.executed[-1] == "after the outage", "commands flow again")
 
@@ -284,13 +296,10 @@ async def test_a_broker_that_is_silent_holds_up_nobody_who_leaves_a_queue(
             os.kill(own_rabbitmq.pid, signal.SIGCONT)
         await eventually(lambda: messaging.stats.counted("rabbit_rebuilds") > 0, "the connection is built anew")
         assert await broker_of(messaging).wait_up(PATIENCE_SECONDS)
-        before = messaging.stats.counted("runs_from_broker")
         await messaging.feeds.resume("recorder")
         await eventually(lambda: bool(messaging.feeds.active("inventory")), "the feed runs again")
         assert await broker_of(messaging).wait_up(PATIENCE_SECONDS)
-        await messaging.note(uuid4(), 1)
-        await eventually(lambda: feed.numbers() == [0, 1], "events arrive")
-        assert messaging.stats.counted("runs_from_broker") > before
+        await comes_by_the_broker(messaging, feed)
         assert not messaging.fatal
 
 
@@ -315,11 +324,9 @@ async def test_a_deleted_queue_comes_back_with_its_consumer(messaging: Messaging
         await asyncio.to_thread(manage, "DELETE", f"/api/queues/VHOST/{queue}")
     await eventually(lambda: messaging.stats.counted("rabbit_rebuilds") > 0, "the watchdog notices")
     assert await broker_of(messaging).wait_up(PATIENCE_SECONDS)
-    before = messaging.stats.counted("runs_from_broker")
-    await messaging.note(uuid4(), 1)
+    await comes_by_the_broker(messaging, feed)
     await messaging.issue("after")
-    await eventually(lambda: feed.numbers() == [0, 1] and inbox.executed[-1] == "after", "both flow again")
-    assert messaging.stats.counted("runs_from_broker") > before
+    await eventually(lambda: inbox.executed[-1] == "after", "commands flow again")
     assert not messaging.fatal
 
 
