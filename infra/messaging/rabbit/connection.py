@@ -270,9 +270,11 @@ class RabbitConnection:
         wanted = tuple(self._wanted)  # before the queues, so that whatever was declared first is there first
         for queue, exchange in tuple(self._queues.items()):
             if queue not in self._declared:
-                declared = await broker.declare_queue(queue)
-                if exchange is not None:
-                    await declared.bind(exchange.name, queue.routing())
+                # A server that has just come back after a kill may leave one of these unanswered for ever.
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    declared = await broker.declare_queue(queue)
+                    if exchange is not None:
+                        await declared.bind(exchange.name, queue.routing())
                 self._declared.add(queue)
         for subscription in wanted:
             if subscription in self._wanted and self._wanted[subscription] is None:
@@ -355,7 +357,8 @@ class RabbitConnection:
                     continue
                 name = subscription.queue.name
                 try:
-                    found = await probe.get_queue(name)
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        found = await probe.get_queue(name)
                 except ChannelNotFoundEntity as error:
                     raise ConsumerMissing(f"the queue {name!r} was deleted") from error
                 registered = await _registered(subscriber)

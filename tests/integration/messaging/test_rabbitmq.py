@@ -32,8 +32,8 @@ from tests.contract.messaging import (
 from tests.servers.rabbitmq import RabbitMQ, call_management
 
 QUEUE = "feed.recorder.inventory"
-_CHANNEL_OPEN = bytes((0, 20, 0, 10))
-"""Class and method of ``channel.open`` in AMQP 0-9-1."""
+_CHANNEL_OPEN, _QUEUE_BIND = bytes((0, 20, 0, 10)), bytes((0, 50, 0, 20))
+"""Class and method of ``channel.open`` and ``queue.bind`` in AMQP 0-9-1."""
 
 
 @pytest.fixture
@@ -66,10 +66,13 @@ def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]
         yield server
 
 
+Meets = Callable[[bytes], bool | None]
+"""What becomes of something that a client says: True: it is cut off, None: nobody hears it, False: it is passed on."""
+
+
 @asynccontextmanager
-async def cut_at_the_first_channel(url: str) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A way to the broker at ``url`` that is cut when a client opens a channel; and what it said then, each time."""
-    cuts: list[bytes] = []
+async def way_to(url: str, meets: Meets) -> AsyncIterator[str]:
+    """A way to the broker at ``url`` on which ``meets`` decides about everything that a client says."""
     there = urlsplit(url)
     assert there.hostname
     assert there.port
@@ -77,10 +80,11 @@ async def cut_at_the_first_channel(url: str) -> AsyncIterator[tuple[str, list[by
     async def pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, watch: bool) -> None:
         with suppress(ConnectionError):
             while part := await source.read(65_536):
-                if watch and _CHANNEL_OPEN in part:
-                    cuts.append(part)
+                fate = meets(part) if watch else False
+                if fate:
                     return
-                target.write(part)
+                if fate is not None:
+                    target.write(part)
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(there.hostname, there.port)
@@ -97,7 +101,7 @@ async def cut_at_the_first_channel(url: str) -> AsyncIterator[tuple[str, list[by
     server = await asyncio.start_server(meet, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        yield there._replace(netloc=there.netloc.replace(f":{there.port}", f":{port}")).geturl(), cuts
+        yield there._replace(netloc=there.netloc.replace(f":{there.port}", f":{port}")).geturl()
 
 
 def broker_of(messaging: Messaging) -> RabbitConnection:
@@ -304,7 +308,14 @@ async def test_a_broker_that_is_silent_holds_up_nobody_who_leaves_a_queue(
 
 
 async def test_a_connection_that_is_lost_while_its_first_channel_is_opened_is_not_kept(rabbitmq_vhost: str) -> None:
-    async with cut_at_the_first_channel(rabbitmq_vhost) as (url, cuts):
+    cuts: list[bytes] = []
+
+    def cut(said: bytes) -> bool:
+        if _CHANNEL_OPEN in said:
+            cuts.append(said)
+        return _CHANNEL_OPEN in said
+
+    async with way_to(rabbitmq_vhost, cut) as url:
         stats = Stats()
         connection = RabbitConnection(url, pytest.fail, stats, check_every=0.01)
         await connection.start()
@@ -312,6 +323,29 @@ async def test_a_connection_that_is_lost_while_its_first_channel_is_opened_is_no
         await connection.stop()
         kept = {each for each in asyncio.all_tasks() if "RobustConnection" in repr(each)}
         assert not kept, "the client still tries to connect"
+
+
+async def test_a_broker_that_leaves_a_binding_unanswered_is_asked_again_on_another_connection(
+    rabbitmq_vhost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does now and then that has just come back after a kill."""
+    monkeypatch.setattr("infra.messaging.rabbit.connection.ANSWER_SECONDS", 1.0)
+    unheard: list[bytes] = []
+
+    def lose_the_first(said: bytes) -> bool | None:
+        if _QUEUE_BIND not in said or unheard:
+            return False
+        unheard.append(said)
+        return None
+
+    async with way_to(rabbitmq_vhost, lose_the_first) as url:
+        connection = RabbitConnection(url, pytest.fail, Stats(), check_every=0.01)
+        connection.declare(commands_queue("inventory"), COMMANDS)
+        await connection.start()
+        assert await connection.wait_up(PATIENCE_SECONDS)
+        assert unheard
+        await connection.publish(b"[]", exchange=COMMANDS, routing_key="inventory")
+        await connection.stop()
 
 
 async def test_a_deleted_queue_comes_back_with_its_consumer(messaging: Messaging, manage: Callable[..., Any]) -> None:
