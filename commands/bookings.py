@@ -7,16 +7,20 @@ from typing import Any
 from commands.handling import Dependencies, Handlers, expect
 from commands.ports import Answer, CommandEnvelope, Decide
 from domain.booking.commands import (
+    AwaitModificationPayment,
     AwaitPayment,
     BookingCommand,
     CheckIn,
     CheckOut,
     CompleteCancellation,
+    CompleteModification,
     ConfirmBooking,
     RecordNoShow,
     RejectBooking,
+    RejectModification,
     RequestBooking,
     RequestCancellation,
+    RequestModification,
 )
 from domain.booking.decide import (
     decide_await_payment,
@@ -28,7 +32,13 @@ from domain.booking.decide import (
     decide_reject,
     decide_request,
     decide_request_cancellation,
-    payment_id_of,
+)
+from domain.booking.identity import payment_id_of
+from domain.booking.modification import (
+    decide_await_modification_payment,
+    decide_complete_modification,
+    decide_reject_modification,
+    decide_request_modification,
 )
 from domain.booking.state import BOOKING, BookingState
 from domain.shared.money import Money
@@ -70,6 +80,37 @@ async def complete_cancellation(deps: Dependencies, envelope: CommandEnvelope) -
     """Answers {booking_id, status, charge, refund, version}."""
     command = expect(CompleteCancellation, envelope)
     return await _execute(deps, envelope, command, lambda state: decide_complete_cancellation(state, command))
+
+
+async def request_modification(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, modification_id, status, version}; what may be given up is decided at the time of asking."""
+    command = expect(RequestModification, envelope)
+    at, name = envelope.metadata.at, str(command.modification_id)
+    return await _execute(
+        deps,
+        envelope,
+        command,
+        lambda state: decide_request_modification(state, command, at),
+        modification_id=name,
+    )
+
+
+async def await_modification_payment(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(AwaitModificationPayment, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_await_modification_payment(state, command))
+
+
+async def complete_modification(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(CompleteModification, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_complete_modification(state, command))
+
+
+async def reject_modification(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
+    """Answers {booking_id, status, version}."""
+    command = expect(RejectModification, envelope)
+    return await _execute(deps, envelope, command, lambda state: decide_reject_modification(state, command))
 
 
 async def check_in(deps: Dependencies, envelope: CommandEnvelope) -> Answer:
@@ -121,6 +162,10 @@ HANDLERS: Handlers = {
     RejectBooking: reject_booking,
     RequestCancellation: request_cancellation,
     CompleteCancellation: complete_cancellation,
+    RequestModification: request_modification,
+    AwaitModificationPayment: await_modification_payment,
+    CompleteModification: complete_modification,
+    RejectModification: reject_modification,
     CheckIn: check_in,
     CheckOut: check_out,
     RecordNoShow: record_no_show,

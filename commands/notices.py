@@ -11,17 +11,21 @@ from domain.booking.events import (
     BookingCancelled,
     BookingConfirmed,
     BookingDetails,
+    BookingModified,
     BookingRejected,
+    ModificationRejected,
     NoShowRecorded,
     RejectionReason,
 )
 from domain.shared.money import Money
 
-NoticeKind = Literal["confirmed", "rejected", "cancelled", "no_show"]
+NoticeKind = Literal["confirmed", "rejected", "modified", "modification_rejected", "cancelled", "no_show"]
 
 TOLD: Mapping[type[BookingDetails], NoticeKind] = {
     BookingConfirmed: "confirmed",
     BookingRejected: "rejected",
+    BookingModified: "modified",
+    ModificationRejected: "modification_rejected",
     BookingCancelled: "cancelled",
     NoShowRecorded: "no_show",
 }
@@ -29,6 +33,8 @@ TOLD: Mapping[type[BookingDetails], NoticeKind] = {
 _SUBJECTS: Mapping[NoticeKind, str] = {
     "confirmed": "Your booking at {hotel} is confirmed",
     "rejected": "Your booking at {hotel} could not be made",
+    "modified": "Your booking at {hotel} has changed",
+    "modification_rejected": "Your booking at {hotel} could not be changed",
     "cancelled": "Your booking at {hotel} is cancelled",
     "no_show": "{hotel} has been waiting for you",
 }
@@ -40,11 +46,22 @@ REASONS: Mapping[str, str] = {
     "provider_unavailable": "The payment provider could not be reached. Nothing was charged; please try again.",
 }
 """Why a booking was rejected (RejectionReason), in words for its guest."""
+UNCHANGED_BECAUSE: Mapping[str, str] = {
+    "sold_out": "There are not enough rooms of this kind on all of the nights.",
+    "price_changed": "The price has changed.",
+    "payment_declined": "The payment of the difference was declined.",
+    "payment_expired": "The payment of the difference was not approved in time.",
+    "provider_unavailable": "The payment provider could not be reached; please try again.",
+}
+"""Why a modification was rejected (RejectionReason), in words for the booking's guest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell. ``total`` and ``refund`` are amounts with their currency; ``reason`` is a rejection's."""
+    """One thing to tell. ``total``, ``refund`` and ``charge`` are amounts with their currency.
+
+    ``charge`` is what a modification cost more; ``reason`` is a rejection's.
+    """
 
     kind: NoticeKind
     hotel: str
@@ -52,6 +69,7 @@ class Notice:
     check_out: dt.date
     total: str
     refund: str | None = None
+    charge: str | None = None
     reason: RejectionReason | None = None
 
     @property
@@ -68,11 +86,21 @@ class Notice:
                 return f"{stay} The price of the stay is {self.total}."
             case "rejected":
                 return f"{stay} {REASONS[self.reason]}" if self.reason else stay
+            case "modified":
+                return f"{stay} The price of the stay is {self.total} now.{self._difference}"
+            case "modification_rejected":
+                why = f" {UNCHANGED_BECAUSE[self.reason]}" if self.reason else ""
+                return f"{stay}{why} The booking stays as it was, and what was paid for it too."
             case "cancelled":
-                refund = f"{self.refund} go back to you." if self.refund else "There is nothing to refund."
-                return f"{stay} {refund}"
+                return f"{stay} {self._difference.strip() or 'There is nothing to refund.'}"
             case "no_show":
                 return f"{stay} You have not arrived. The room is kept until the end of the stay."
+
+    @property
+    def _difference(self) -> str:
+        if self.refund:
+            return f" {self.refund} go back to you."
+        return f" You have paid {self.charge} more." if self.charge else ""
 
 
 def notice_of(event: BookingDetails, hotel: str) -> Notice:
@@ -83,9 +111,14 @@ def notice_of(event: BookingDetails, hotel: str) -> Notice:
         event.stay.check_in,
         event.stay.check_out,
         _shown(event.total),
-        refund=_shown(event.refund) if isinstance(event, BookingCancelled) and event.refund.minor else None,
-        reason=event.reason if isinstance(event, BookingRejected) else None,
+        refund=_some(event.refund) if isinstance(event, BookingCancelled | BookingModified) else None,
+        charge=_some(event.charge) if isinstance(event, BookingModified) else None,
+        reason=event.reason if isinstance(event, BookingRejected | ModificationRejected) else None,
     )
+
+
+def _some(money: Money) -> str | None:
+    return _shown(money) if money.minor else None
 
 
 def _shown(money: Money) -> str:

@@ -1,13 +1,14 @@
 """Facts for analysts: one row per booking event, one per room-night.
 
 ``booking_events``: everything that happened to bookings. ``room_nights``: one row per booking, room and night, with
-whether it is sold now: ``status`` is ``confirmed`` or ``cancelled``; nights that a guest has not used stay sold. Money
-is in minor units. Revenue of a night is what the guest agreed to pay for it; what a cancellation kept is
-``booking_events.charge_minor``.
+whether it is sold now: ``status`` is ``confirmed`` or ``cancelled`` (with the booking, or given up by a modification);
+nights that a guest has not used stay sold. Money is in minor units. Revenue of a night is what the guest agreed to pay
+for it. ``booking_events.charge_minor`` is what a cancellation kept, or a modification cost more.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,10 +16,13 @@ from commands.ports import RecordedEvent
 from domain.booking.events import (
     BookingCancelled,
     BookingConfirmed,
+    BookingDetails,
+    BookingModified,
     BookingRejected,
     BookingRequested,
     GuestCheckedIn,
     GuestCheckedOut,
+    ModificationRejected,
     NoShowRecorded,
 )
 from projections.ports import FactTable
@@ -67,7 +71,11 @@ ROOM_NIGHTS = FactTable(
     ("hotel_id", "night", "booking_id", "room"),
     "version",
 )
-_STATUS: dict[type[Any], str] = {BookingConfirmed: "confirmed", BookingCancelled: "cancelled"}
+_STATUS: dict[type[Any], str] = {
+    BookingConfirmed: "confirmed",
+    BookingModified: "confirmed",
+    BookingCancelled: "cancelled",
+}
 
 
 class BookingFacts(FactProjection):
@@ -81,6 +89,8 @@ class BookingFacts(FactProjection):
         BookingConfirmed,
         BookingRejected,
         BookingCancelled,
+        BookingModified,
+        ModificationRejected,
         GuestCheckedIn,
         GuestCheckedOut,
         NoShowRecorded,
@@ -94,27 +104,37 @@ class BookingFacts(FactProjection):
         status = _STATUS.get(type(event))
         if status is None:
             return
-        for night in event.nightly:
-            for room in range(event.rooms):
-                yield (
-                    ROOM_NIGHTS,
-                    (
-                        event.hotel_id,
-                        night.date,
-                        event.booking_id,
-                        room,
-                        event.room_type_id,
-                        event.rate_plan_id,
-                        night.amount_minor,
-                        event.total.currency,
-                        status,
-                        recorded.version,
-                    ),
-                )
+        kept = _room_nights(event, status, recorded.version)
+        if isinstance(event, BookingModified):
+            for key, row in _room_nights(event.before, "cancelled", recorded.version).items():
+                if key not in kept:
+                    yield ROOM_NIGHTS, row
+        for row in kept.values():
+            yield ROOM_NIGHTS, row
+
+
+def _room_nights(details: BookingDetails, status: str, version: int) -> dict[tuple[dt.date, int], Sequence[Any]]:
+    """The rows of a booking's room-nights, by what tells them apart."""
+    return {
+        (night.date, room): (
+            details.hotel_id,
+            night.date,
+            details.booking_id,
+            room,
+            details.room_type_id,
+            details.rate_plan_id,
+            night.amount_minor,
+            details.total.currency,
+            status,
+            version,
+        )
+        for night in details.nightly
+        for room in range(details.rooms)
+    }
 
 
 def _event_row(recorded: RecordedEvent, event: Any) -> Sequence[Any]:
-    cancelled = event if isinstance(event, BookingCancelled) else None
+    settled = event if isinstance(event, BookingCancelled | BookingModified) else None
     return (
         recorded.event_id,
         event.topic.rpartition(".")[2],
@@ -130,8 +150,8 @@ def _event_row(recorded: RecordedEvent, event: Any) -> Sequence[Any]:
         event.adults,
         event.children,
         event.total.minor,
-        cancelled.charge.minor if cancelled else 0,
-        cancelled.refund.minor if cancelled else 0,
+        settled.charge.minor if settled else 0,
+        settled.refund.minor if settled else 0,
         event.total.currency,
         getattr(event, "reason", None) or "",
         recorded.version,

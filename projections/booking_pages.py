@@ -2,7 +2,8 @@
 
 Shape: ``{booking_id, guest_id, account_id, hotel_id, room_type_id, rate_plan_id, status, reason, check_in, check_out,
 rooms, adults, children, total: {amount, currency}, due_now, payment_policy, payment_id, charge, refund, created_at,
-updated_at, version}``. ``version`` is that of the stream. A cancellation that is under way is not a status of its own.
+updated_at, version}``. ``version`` is that of the stream. A cancellation or a modification that is under way is not a
+status of its own.
 Names and addresses are not in it: they stay with the users service.
 """
 
@@ -13,8 +14,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from commands.ports import RecordedEvent
-from domain.booking.events import BookingCancelled, BookingDetails, BookingRejected, CancellationRequested
-from domain.booking.state import STATUS_AFTER
+from domain.booking.events import BookingCancelled, BookingDetails, BookingRejected
+from domain.booking.state import BOOKING_EVENTS, STATUS_AFTER
 from domain.shared.money import Money
 from projections.ports import Document
 from projections.projection import DocumentProjection
@@ -39,7 +40,7 @@ class BookingPages(DocumentProjection):
     name = "booking_pages"
     version = 2
     service = "bookings"
-    takes = (*STATUS_AFTER, CancellationRequested)
+    takes = BOOKING_EVENTS
 
     def keys(self, recorded: RecordedEvent) -> Iterable[str]:
         """Every booking event names its booking."""

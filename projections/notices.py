@@ -1,7 +1,8 @@
 """Notifications: what guests are told about their bookings, one document per event that they are told of.
 
-Shape: ``{notice_id, account_id, booking_id, hotel_id, kind, check_in, check_out, total, refund, reason, at}``;
-``total`` and ``refund`` (None: nothing) are amounts with their currency. It names nobody. Imported bookings have none.
+Shape: ``{notice_id, account_id, booking_id, hotel_id, kind, check_in, check_out, total, refund, charge, reason,
+at}``; ``total``, ``refund`` and ``charge`` (None: nothing) are amounts with their currency. It names nobody. Imported
+bookings have none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Notices(DocumentProjection):
     """Keyed by the event's id."""
 
     name = "notices"
-    version = 1
+    version = 2
     service = "notifications"
     takes = tuple(TOLD)
 
@@ -44,6 +45,7 @@ class Notices(DocumentProjection):
             "check_out": notice.check_out.isoformat(),
             "total": notice.total,
             "refund": notice.refund,
+            "charge": notice.charge,
             "reason": notice.reason,
             "at": instant(recorded.metadata.at),
         }

@@ -2,7 +2,7 @@
 
 ``monthly``: per hotel and month of arrival ``{hotel_id, month, currency, bookings, cancellations, nights,
 revenue_minor, kept_minor}``. ``bookings``, ``nights`` (room-nights) and ``revenue_minor`` count all that ever were
-confirmed, cancelled since or not; ``kept_minor`` is what cancellations were charged.
+confirmed, cancelled since or not, as they were last modified; ``kept_minor`` is what cancellations were charged.
 ``occupancy``: per hotel and night ``{hotel_id, night, currency, rooms_sold, revenue_minor, adr_minor}`` of what is sold
 now; ``adr_minor`` is the average daily rate, revenue per room sold. By week, month or year ``night`` is the first day
 of the period, and ``rooms_sold`` its room-nights.
@@ -28,15 +28,22 @@ ColumnKind = Literal["text", "date", "integer"]
 Rows = Sequence[Mapping[str, Any]]
 
 _MONTHLY = """
-    SELECT toString(hotel_id) AS hotel_id, toString(toStartOfMonth(check_in)) AS month, currency,
-        countIf(type = 'BookingConfirmed') AS bookings, countIf(type = 'BookingCancelled') AS cancellations,
-        sumIf(nights * rooms, type = 'BookingConfirmed') AS nights,
-        sumIf(total_minor, type = 'BookingConfirmed') AS revenue_minor,
-        sumIf(charge_minor, type = 'BookingCancelled') AS kept_minor
-    FROM booking_events
-    WHERE check_in >= {from:Date32} AND check_in < {to:Date32}
-        AND (empty({hotels:Array(UUID)}) OR has({hotels:Array(UUID)}, hotel_id))
-    GROUP BY hotel_id, month, currency HAVING bookings > 0 ORDER BY hotel_id, month, currency
+    SELECT toString(hotel_id) AS hotel_id, toString(toStartOfMonth(arrival)) AS month, currency,
+        count() AS bookings, sum(cancelled) AS cancellations,
+        sum(room_nights) AS nights, sum(agreed_minor) AS revenue_minor, sum(charged_minor) AS kept_minor
+    FROM (
+        SELECT hotel_id, booking_id, any(currency) AS currency,
+            argMaxIf(check_in, version, agrees) AS arrival,
+            argMaxIf(nights * rooms, version, agrees) AS room_nights,
+            argMaxIf(total_minor, version, agrees) AS agreed_minor,
+            countIf(type = 'BookingCancelled') AS cancelled,
+            sumIf(charge_minor, type = 'BookingCancelled') AS charged_minor
+        FROM (SELECT *, type IN ('BookingConfirmed', 'BookingModified') AS agrees FROM booking_events)
+        WHERE empty({hotels:Array(UUID)}) OR has({hotels:Array(UUID)}, hotel_id)
+        GROUP BY hotel_id, booking_id HAVING countIf(agrees) > 0
+    )
+    WHERE arrival >= {from:Date32} AND arrival < {to:Date32}
+    GROUP BY hotel_id, month, currency ORDER BY hotel_id, month, currency
     SETTINGS prefer_column_name_to_alias = 1
 """
 _OCCUPANCY = """

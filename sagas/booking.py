@@ -24,10 +24,12 @@ from domain.booking.events import (
     BookingRequested,
     RejectionReason,
 )
+from domain.booking.identity import hold_id_of, payment_id_of
 from domain.inventory.commands import ConfirmHold, HoldRooms, ReleaseHold
 from domain.inventory.events import (
     HoldConfirmationRefused,
     HoldConfirmed,
+    HoldEvent,
     HoldExpired,
     HoldRefused,
     HoldReleased,
@@ -41,13 +43,14 @@ from domain.payment.events import (
     PaymentAuthorised,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentEvent,
     PaymentVoided,
 )
 from domain.shared.errors import IllegalTransition
 from domain.shared.messages import Command, Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
-from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, booking_of, hold_id, purpose, retry_at
+from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, booking_of, purpose, retry_at
 
 HOLD_FOR = dt.timedelta(minutes=15)
 ANSWER_WITHIN = dt.timedelta(seconds=30)
@@ -149,7 +152,7 @@ def _hold(state: BookingSaga) -> dict[str, UUID]:
     return {
         "hotel_id": state.hotel_id,
         "room_type_id": state.room_type_id,
-        "hold_id": hold_id(state.booking_id),
+        "hold_id": hold_id_of(state.booking_id),
         "booking_id": state.booking_id,
     }
 
@@ -405,6 +408,17 @@ _REACTIONS: Mapping[type[Event], Callable[[BookingSaga, Any, dt.datetime], Told]
 }
 
 
+def _own(event: Event) -> UUID | None:
+    """The booking, unless the event is about a hold or a payment of one of its modifications."""
+    booking_id = booking_of(event)
+    match event:
+        case HoldEvent(hold_id=hold_id) if hold_id != hold_id_of(booking_id):
+            return None
+        case PaymentEvent(payment_id=payment_id) if payment_id != payment_id_of(booking_id):
+            return None
+    return booking_id
+
+
 def react(state: BookingSaga | None, happening: Happening) -> Told:
     """See Saga. Raises UnplannedHappening for a capture that was not asked for."""
     event = happening.event
@@ -420,7 +434,7 @@ BOOKING_SAGA: Saga[BookingSaga] = Saga(
     name="booking",
     state_type=BookingSaga,
     starts=frozenset({BookingRequested}),
-    routes=dict.fromkeys((BookingRequested, *_REACTIONS), booking_of),
+    routes=dict.fromkeys((BookingRequested, *_REACTIONS), _own),
     react=react,
     commands=frozenset(
         {

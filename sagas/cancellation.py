@@ -12,26 +12,44 @@ from collections.abc import Callable, Mapping
 from uuid import UUID, uuid5
 
 from domain.booking.commands import CompleteCancellation
-from domain.booking.events import BookingCancelled, CancellationRequested
+from domain.booking.events import BookingCancelled, CancellationRequested, Paid
+from domain.booking.identity import hold_id_of
 from domain.inventory.commands import ReleaseHold
 from domain.inventory.events import HoldExpired, HoldReleased, HoldWithdrawn
 from domain.payment.commands import RefundPayment
 from domain.payment.events import PaymentRefunded
 from domain.shared.messages import Command
 from domain.shared.money import Money
-from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, booking_of, hold_id, purpose, retry_at
+from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, booking_of, purpose, retry_at
 
 REASON = "cancelled"
 
 
 class CancellationSaga(SagaState):
-    """One cancellation; ``refund`` is what goes back (0: nothing)."""
+    """One cancellation; ``refund`` is what goes back (0: nothing), ``refunded`` how many payments have given back.
+
+    ``hold_id`` and ``refunds`` are as in CancellationRequested.
+    """
 
     booking_id: UUID
     hotel_id: UUID
     room_type_id: UUID
     payment_id: UUID
     refund: Money
+    hold_id: UUID | None = None
+    refunds: tuple[Paid, ...] = ()
+    refunded: int = 0
+
+    @property
+    def hold(self) -> UUID:
+        """The hold to release."""
+        return self.hold_id or hold_id_of(self.booking_id)
+
+    @property
+    def to_refund(self) -> tuple[Paid, ...]:
+        """What is left to give back, by payment."""
+        first = (Paid(payment_id=self.payment_id, amount=self.refund),) if self.refund.minor > 0 else ()
+        return (self.refunds or first)[self.refunded :]
 
 
 Told = Reaction[CancellationSaga]
@@ -47,18 +65,19 @@ def _release(state: CancellationSaga) -> Command:
     return ReleaseHold(
         hotel_id=state.hotel_id,
         room_type_id=state.room_type_id,
-        hold_id=hold_id(state.booking_id),
+        hold_id=state.hold,
         booking_id=state.booking_id,
         reason=REASON,
     )
 
 
 def _refund(state: CancellationSaga) -> Command:
+    part = state.to_refund[0]
     return RefundPayment(
-        payment_id=state.payment_id,
+        payment_id=part.payment_id,
         booking_id=state.booking_id,
         refund_id=refund_id(state.booking_id),
-        amount=state.refund,
+        amount=part.amount,
         reason=REASON,
     )
 
@@ -77,7 +96,13 @@ STEPS: Mapping[str, tuple[str, Callable[[CancellationSaga], Command]]] = {
 def _enter(state: CancellationSaga, step: str, at: dt.datetime, attempt: int = 1) -> Told:
     name, command = STEPS[step]
     after = state.model_copy(update={"step": step, "attempts": attempt})
-    return Reaction(after, (Issue(purpose(name, attempt), command(after)),), retry_at(at, attempt))
+    part = f"{name}-{state.refunded}" if step == "refunding" and state.refunded else name
+    return Reaction(after, (Issue(purpose(part, attempt), command(after)),), retry_at(at, attempt))
+
+
+def _next(state: CancellationSaga, at: dt.datetime) -> Told:
+    """The rooms are free: what is left is money, if any."""
+    return _enter(state, "refunding" if state.to_refund else "completing", at)
 
 
 def _begin(event: CancellationRequested, at: dt.datetime) -> Told:
@@ -89,8 +114,15 @@ def _begin(event: CancellationRequested, at: dt.datetime) -> Told:
         room_type_id=event.room_type_id,
         payment_id=event.payment_id,
         refund=event.refund,
+        hold_id=event.hold_id,
+        refunds=event.refunds,
     )
     return _enter(state, "releasing", at)
+
+
+def _is_ours(state: CancellationSaga, event: PaymentRefunded) -> bool:
+    """Whether it is the refund that is being waited for; there are others, out of goodwill for instance."""
+    return (event.refund_id, event.payment_id) == (refund_id(state.booking_id), state.to_refund[0].payment_id)
 
 
 def react(state: CancellationSaga | None, happening: Happening) -> Told:
@@ -103,9 +135,9 @@ def react(state: CancellationSaga | None, happening: Happening) -> Told:
         return _enter(state, state.step, at, state.attempts + 1) if again else IGNORED
     match event:
         case HoldReleased() | HoldWithdrawn() | HoldExpired() if state.step == "releasing":
-            return _enter(state, "refunding" if state.refund.minor > 0 else "completing", at)
-        case PaymentRefunded() if state.step == "refunding" and event.refund_id == refund_id(state.booking_id):
-            return _enter(state, "completing", at)
+            return _next(state, at) if event.hold_id == state.hold else IGNORED
+        case PaymentRefunded() if state.step == "refunding" and _is_ours(state, event):
+            return _next(state.model_copy(update={"refunded": state.refunded + 1}), at)
         case BookingCancelled() if state.step == "completing":
             return Reaction(state.model_copy(update={"step": "cancelled", "status": "finished", "attempts": 1}))
     return IGNORED

@@ -93,9 +93,10 @@ class SagaRuntime:
     async def handle(self, run: LogRun, checkpoint: Checkpoint) -> None:
         """See Feed. Raises what the store raises; what a saga raises, or has stored, quarantines that saga."""
         told = [
-            _Told(saga, saga.routes[type(recorded.event)](recorded.event), recorded)
+            _Told(saga, subject_id, recorded)
             for recorded in run.events
             for saga in self._routes.get(type(recorded.event), ())
+            if (subject_id := saga.routes[type(recorded.event)](recorded.event)) is not None
         ]
         async with self._at_work:
             conflicts = 0

@@ -79,14 +79,15 @@ class Reaction(Generic[S]):
 class Saga(Generic[S]):
     """One kind of saga.
 
-    ``routes``: for each event type that concerns it, how to find the id of the thing (booking) that it is about.
+    ``routes``: for each event type that concerns it, how to find the id of the thing (booking) that it is about; None:
+    this one is about something else.
     ``starts``: event types that begin a saga; other events of an unknown saga are ignored.
     """
 
     name: str
     state_type: type[S]
     starts: frozenset[type[Event]]
-    routes: Mapping[type[Event], Callable[[Event], UUID]]
+    routes: Mapping[type[Event], Callable[[Event], UUID | None]]
     react: Callable[[S | None, Happening], Reaction[S]]
     commands: frozenset[type[Command]] = field(default=frozenset())
     """Command types that it may issue."""
@@ -109,11 +110,6 @@ class Saga(Generic[S]):
 def command_id(saga_id: UUID, purpose: str) -> UUID:
     """The id of the command that a saga issues for ``purpose``."""
     return uuid5(saga_id, purpose)
-
-
-def hold_id(booking_id: UUID) -> UUID:
-    """The id of the hold that a booking's saga asks for."""
-    return uuid5(booking_id, "hold")
 
 
 def booking_of(event: Event) -> UUID:

@@ -23,6 +23,7 @@ from api.http.health import health_router
 from api.http.hotels import WRITERS
 from api.http.imports import imports_router
 from api.http.logs import logs_router
+from api.http.modifications import modifications_router
 from api.http.notifications import notifications_router
 from api.http.offers import get_offers
 from api.http.on_record import actions_router
@@ -44,9 +45,7 @@ from api.http.watching import StreamWatch
 from api.platform import Platform
 from api.web.pages import web_plugin
 from commands.tracing import UNTRACED, Tracing
-from domain.booking.events import CancellationRequested
-from domain.booking.state import STATUS_AFTER
-from domain.shared.messages import Event
+from domain.booking.state import BOOKING_EVENTS
 
 ROUTERS: Sequence[ControllerRouterHandler] = (
     login_router,
@@ -60,6 +59,7 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     booking_events_router,
     arrivals_router,
     cancellation_quotes_router,
+    modifications_router,
     payments_router,
     analytics_router,
     operations_router,
@@ -74,7 +74,6 @@ ROUTERS: Sequence[ControllerRouterHandler] = (
     health_router,
     machines_router,
 )
-_BOOKING_EVENTS: tuple[type[Event], ...] = (*STATUS_AFTER, CancellationRequested)
 
 
 def create_app(platform: Platform, http: HttpSettings | None = None, tracing: Tracing = UNTRACED) -> Litestar:
@@ -83,7 +82,7 @@ def create_app(platform: Platform, http: HttpSettings | None = None, tracing: Tr
     Serve it without trust in forwarding headers, except of known proxies: they are anybody's to write.
     """
     settings = http or HttpSettings()
-    watch = StreamWatch(platform.logs["bookings"], frozenset(event.topic for event in _BOOKING_EVENTS))
+    watch = StreamWatch(platform.logs["bookings"], frozenset(event.topic for event in BOOKING_EVENTS))
 
     @asynccontextmanager
     async def watching(_: Litestar) -> AsyncIterator[None]:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from api.http.views import MoneyView, NightPriceView, TierView, View
-from domain.booking.state import BookingStatus
+from domain.booking.state import BookingStatus, ModificationOutcome
 
 
 class StayView(View):
@@ -45,6 +45,39 @@ class BookingPayment(View):
     href: str
 
 
+class PaidView(View):
+    """What one payment keeps of the booking's money, if nothing was given back out of goodwill.
+
+    A modification that cost more was paid by a payment of its own.
+    """
+
+    payment_id: UUID
+    keeps: MoneyView
+    href: str
+
+
+class ModificationView(View):
+    """The last modification that was asked for, and what the booking was to become by it.
+
+    ``status`` is pending, awaiting_payment (the guest has to act on the payment at ``payment_href``), modified, or
+    rejected for a ``reason``. ``charge`` is what it costs more, ``refund`` what goes back.
+    """
+
+    modification_id: UUID
+    status: ModificationOutcome
+    reason: str | None
+    room_type_id: UUID
+    rate_plan_id: UUID
+    stay: StayView
+    rooms: int
+    adults: int
+    children: int
+    total: MoneyView
+    charge: MoneyView
+    refund: MoneyView
+    payment_href: str | None
+
+
 class SettlementView(View):
     """What a cancellation keeps and gives back."""
 
@@ -54,7 +87,10 @@ class SettlementView(View):
 
 
 class BookingView(View):
-    """One booking, from the booking's own record. ``reason`` is why it was rejected."""
+    """One booking, from the booking's own record. ``reason`` is why it was rejected.
+
+    ``payment`` is the one that it began with; ``payments`` are all that keep some of its money.
+    """
 
     booking_id: UUID
     status: BookingStatus
@@ -70,8 +106,10 @@ class BookingView(View):
     price: PriceView
     total: MoneyView
     payment: BookingPayment
+    payments: list[PaidView]
     cancellation_policy: list[TierView]
     cancellation: SettlementView | None
+    modification: ModificationView | None
     created_at: str
     updated_at: str
     version: int

@@ -15,7 +15,8 @@ from api.http.security import is_staff
 from api.http.views import money_view, utc
 from commands.ports import RecordedEvent
 from domain.booking.events import BookingDetails, CancellationRequested
-from domain.booking.state import BOOKING, OUTCOMES, BookingState
+from domain.booking.modification import refunded
+from domain.booking.state import BOOKING, OUTCOMES, BookingState, Modification
 from domain.payment.events import RefundRequested
 from domain.review.decide import review_id_of
 from domain.shared.errors import NotFound
@@ -53,23 +54,23 @@ async def booking_view(request: ApiRequest, events: Sequence[RecordedEvent]) -> 
         "status": state.status,
         "reason": state.rejection,
         **{name: str(getattr(details, name)) for name in ("hotel_id", "room_type_id", "rate_plan_id")},
-        "stay": {
-            "check_in": details.stay.check_in.isoformat(),
-            "check_out": details.stay.check_out.isoformat(),
-            "nights": len(details.stay.nights),
-            "check_in_at": utc(details.check_in_at),
-        },
+        "stay": stay_view(details),
         "rooms": details.rooms,
         "adults": details.adults,
         "children": details.children,
         "guest": guest,
-        "price": _price(details),
+        "price": price_view(details),
         "total": money_view(details.total),
         "payment": _payment(state, details),
+        "payments": [
+            {"payment_id": str(paid.payment_id), "keeps": money_view(paid.amount), "href": _href(paid.payment_id)}
+            for paid in state.paid
+        ],
         "cancellation_policy": [
             {"hours_before": tier.hours_before, "percent": tier.percent_charged} for tier in details.cancellation
         ],
         "cancellation": cancellation,
+        "modification": None if state.modification is None else _modification(state.modification),
         "created_at": utc(events[0].metadata.at),
         "updated_at": utc(events[-1].metadata.at),
         "version": events[-1].version,
@@ -86,7 +87,7 @@ def as_of(events: Sequence[RecordedEvent], at: dt.datetime | None) -> Sequence[R
 def at_rest(state: BookingState) -> bool:
     """Whether nothing more will happen to the booking by itself."""
     cancelling = state.settlement is not None and state.status != "cancelled"
-    return state.status in OUTCOMES and not cancelling
+    return state.status in OUTCOMES and not (cancelling or state.is_modifying)
 
 
 async def _may_see(request: ApiRequest, details: BookingDetails) -> bool:
@@ -120,7 +121,18 @@ async def _guest(request: ApiRequest, details: BookingDetails) -> dict[str, Any]
     return None
 
 
-def _price(details: BookingDetails) -> dict[str, Any]:
+def stay_view(details: BookingDetails) -> dict[str, Any]:
+    """When, as clients see it."""
+    return {
+        "check_in": details.stay.check_in.isoformat(),
+        "check_out": details.stay.check_out.isoformat(),
+        "nights": len(details.stay.nights),
+        "check_in_at": utc(details.check_in_at),
+    }
+
+
+def price_view(details: BookingDetails) -> dict[str, Any]:
+    """What it costs, as clients see it."""
     currency = details.total.currency
     return {
         "nightly": [
@@ -138,8 +150,32 @@ def _payment(state: BookingState, details: BookingDetails) -> dict[str, Any]:
         "payment_id": str(details.payment_id),
         "provider": state.payment_provider,
         "policy": details.payment_policy,
-        "href": f"/v1/payments/{details.payment_id}",
+        "href": _href(details.payment_id),
     }
+
+
+def _modification(modification: Modification) -> dict[str, Any]:
+    asked, after = modification.asked, modification.asked.after
+    charged = asked.charge.minor > 0
+    return {
+        "modification_id": str(asked.modification_id),
+        "status": modification.outcome,
+        "reason": modification.reason,
+        "room_type_id": str(after.room_type_id),
+        "rate_plan_id": str(after.rate_plan_id),
+        "stay": stay_view(after),
+        "rooms": after.rooms,
+        "adults": after.adults,
+        "children": after.children,
+        "total": money_view(after.total),
+        "charge": money_view(asked.charge),
+        "refund": money_view(refunded(asked)),
+        "payment_href": _href(asked.modification_id) if charged else None,
+    }
+
+
+def _href(payment_id: UUID) -> str:
+    return f"/v1/payments/{payment_id}"
 
 
 async def _cancellation(
@@ -163,6 +199,8 @@ def _links(details: BookingDetails) -> dict[str, str]:
         "history": f"{self}/history",
         "events": f"{self}/events",
         "cancellation": f"{self}/cancellation",
-        "payment": f"/v1/payments/{details.payment_id}",
+        "modification_quotes": f"{self}/modification-quotes",
+        "modifications": f"{self}/modifications",
+        "payment": _href(details.payment_id),
         "review": f"/v1/reviews/{review_id_of(details.booking_id)}",
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -18,7 +16,9 @@ from api.http.booking_views import as_of, at_rest, booking_events, booking_view
 from api.http.history import history_of
 from api.http.idempotency import Once, answered_once, once
 from api.http.moments import AsOf, moment_of, not_yet
-from api.http.positions import reached, token_of
+from api.http.outcomes import answer_headers, settled
+from api.http.payments import require_provider
+from api.http.positions import reached
 from api.http.quoting import Offered
 from api.http.remarks import keep_words
 from api.http.requests import ApiRequest
@@ -27,10 +27,10 @@ from api.http.security import BEARER, access, is_staff
 from api.http.sending import etag, expected_version, not_modified, preferred_wait, send
 from api.http.views import spec, utc
 from commands.accounts import Person
-from commands.ports import Answer, RecordedEvent
+from commands.ports import Answer
 from commands.security import OfferInvalid
 from domain.booking.commands import RequestBooking, RequestCancellation
-from domain.booking.state import BOOKING, OUTCOMES, BookingState, BookingStatus
+from domain.booking.state import BOOKING, OUTCOMES, BookingStatus
 from domain.shared.errors import Forbidden, InvalidCommand
 from projections.ports import Document, Where
 
@@ -50,18 +50,15 @@ _OWNED_AT_ONCE = 500
 )
 async def request_booking(request: ApiRequest, data: JSONBody[NewBooking]) -> Json:
     """Book an offer. Idempotency-Key is required; with ``Prefer: wait=N`` the answer waits for the outcome."""
-    if data.payment.provider not in request.http.providers:
-        known = ", ".join(sorted(request.http.providers))
-        detail = f"payments by {data.payment.provider} are not set up here; there is {known}"
-        raise InvalidCommand(detail, errors=(("payment.provider", f"must be {known}"),))
+    require_provider(request, data.payment)
     asked = await once(request, required=True)
     answer = await answered_once(request, asked, "bookings", lambda: _request(request, data, asked))
     booking_id = UUID(answer.body["booking_id"])
     wait = preferred_wait(request)
-    events = await _settled(request, booking_id, wait, lambda state: state.status != "pending")
+    events = await settled(request, booking_id, wait, lambda state: state.status != "pending")
     view = await booking_view(request, events)
     outcome = wait is not None and view["status"] in OUTCOMES
-    headers = _answer_headers(answer, view, wait) | {"Location": f"/v1/bookings/{booking_id}"}
+    headers = answer_headers(answer, view, wait) | {"Location": f"/v1/bookings/{booking_id}"}
     return Response(view, status_code=201 if outcome else 202, headers=headers)
 
 
@@ -150,9 +147,9 @@ async def cancel_booking(
 
     answer = await answered_once(request, asked, "bookings", cancel)
     wait = preferred_wait(request)
-    events = await _settled(request, booking_id, wait, at_rest)
+    events = await settled(request, booking_id, wait, at_rest)
     view = await booking_view(request, events)
-    return Response(view, status_code=202, headers=_answer_headers(answer, view, wait))
+    return Response(view, status_code=202, headers=answer_headers(answer, view, wait))
 
 
 async def _request(request: ApiRequest, data: NewBooking, asked: Once) -> Answer:
@@ -197,32 +194,6 @@ def _offered(content: dict[str, Any]) -> Offered:
         return Offered.model_validate(content)
     except ValidationError as error:
         raise OfferInvalid("the offer cannot be read any more; ask for offers again") from error
-
-
-async def _settled(
-    request: ApiRequest, booking_id: UUID, wait: int | None, settled: Callable[[BookingState], bool]
-) -> Sequence[RecordedEvent]:
-    """The booking's stream as soon as ``settled``, or after ``wait`` seconds as it is."""
-    log = request.platform.logs["bookings"]
-    if not wait:
-        return await log.read_stream(booking_id)
-    async with request.bookings_watch.on(booking_id) as changed:
-        deadline = asyncio.get_running_loop().time() + wait
-        while True:
-            changed.clear()
-            events = await log.read_stream(booking_id)
-            if settled(BOOKING.fold(recorded.event for recorded in events)):
-                return events
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await changed.wait()
-            except TimeoutError:
-                return await log.read_stream(booking_id)  # the watch may have missed what happened
-
-
-def _answer_headers(answer: Answer, view: dict[str, Any], wait: int | None) -> dict[str, str]:
-    applied = {} if wait is None else {"Preference-Applied": f"wait={wait}"}
-    return token_of(answer) | etag(view["version"]) | applied
 
 
 async def _whose(request: ApiRequest) -> list[Where]:

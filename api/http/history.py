@@ -13,9 +13,11 @@ from api.http.causes import Known, by_id, caused_by, why
 from api.http.requests import ApiRequest
 from api.http.views import utc
 from commands.ports import RecordedEvent
-from domain.booking.decide import payment_id_of
+from domain.booking.events import ModificationRequested
+from domain.booking.identity import payment_id_of
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
+from sagas.modification import MODIFICATION_SAGA
 
 _UNTOLD = {"payment_token", "token", "state", "content", "untold"}
 """Fields that are nobody's business outside: references to means of payment, and sagas' inner state."""
@@ -29,15 +31,22 @@ async def history_of(
     ``booking`` is its whole stream.
     """
     logs = request.platform.logs
+    changes = [each.event.modification_id for each in booking if isinstance(each.event, ModificationRequested)]
+    payments = (payment_id_of(booking_id), *changes)
+    sagas = (
+        *(saga.saga_id(booking_id) for saga in (BOOKING_SAGA, CANCELLATION_SAGA)),
+        *(MODIFICATION_SAGA.saga_id(each) for each in changes),
+    )
     correlations = {recorded.metadata.correlation_id for recorded in booking}
     others = await asyncio.gather(
-        logs["payments"].read_stream(payment_id_of(booking_id)),
-        *(logs["bookings"].read_stream(saga.saga_id(booking_id)) for saga in (BOOKING_SAGA, CANCELLATION_SAGA)),
+        *(logs["payments"].read_stream(each) for each in payments),
+        *(logs["bookings"].read_stream(each) for each in sagas),
         *(logs["inventory"].correlated(correlation) for correlation in correlations),
     )
-    of_flows = (recorded for flow in others[3:] for recorded in flow)
+    named = len(payments) + len(sagas)
+    of_flows = (recorded for flow in others[named:] for recorded in flow)
     rooms = sorted((each for each in of_flows if _is_about(each, booking_id)), key=lambda each: each.position)
-    streams = (booking, *others[:3], rooms)
+    streams = (booking, *others[:named], rooms)
     events = [recorded for stream in streams for recorded in as_of(stream, at)]
     events.sort(key=lambda recorded: (recorded.recorded_at, recorded.context, recorded.position))
     known = by_id(events)

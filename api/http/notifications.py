@@ -65,6 +65,7 @@ def _item(document: Document, hotel: Document | None) -> dict[str, Any]:
         dt.date.fromisoformat(document["check_out"]),
         document["total"],
         document["refund"],
+        document["charge"],
         document["reason"],
     )
     return {

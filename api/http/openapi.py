@@ -59,6 +59,8 @@ _HEADERS_OF: dict[str, tuple[str, ...]] = {
     "set_restrictions": ("If-Match",),
     "request_booking": ("Idempotency-Key", "Prefer"),
     "cancel_booking": ("Idempotency-Key", "Prefer", "If-Match"),
+    "quote_modification": ("X-Position",),
+    "modify_booking": ("Idempotency-Key", "Prefer"),
     "refund_payment": ("Idempotency-Key",),
     "write_review": ("Idempotency-Key",),
     "reply_to_review": ("Idempotency-Key",),

@@ -13,7 +13,7 @@ from api.http.idempotency import answered_once, once
 from api.http.positions import token_of
 from api.http.remarks import keep_words
 from api.http.requests import ApiRequest
-from api.http.schemas import NewRefund, PaymentAction
+from api.http.schemas import NewRefund, PaymentAction, PaymentMeans
 from api.http.security import BEARER, STAFF, Access, access, is_staff
 from api.http.sending import etag, send
 from api.http.views import spec, utc
@@ -21,7 +21,7 @@ from commands.ports import Answer
 from domain.booking.decide import require_past_cancelling
 from domain.booking.state import BOOKING
 from domain.payment.commands import GOODWILL, RefundPayment, ResolvePaymentAction
-from domain.shared.errors import NotFound
+from domain.shared.errors import InvalidCommand, NotFound
 from projections.folding import page_of
 from projections.payment_pages import PaymentPages
 from projections.ports import Document
@@ -76,6 +76,14 @@ async def refund_payment(request: ApiRequest, payment_id: FromPath[UUID], data: 
     answer = await answered_once(request, asked, "payments", refund)
     after = await _payment(request, payment_id)
     return Response(_view(after), status_code=201, headers=token_of(answer) | etag(after["version"]))
+
+
+def require_provider(request: ApiRequest, means: PaymentMeans) -> None:
+    """Raise InvalidCommand unless payments by that provider are set up here."""
+    if means.provider not in request.http.providers:
+        known = ", ".join(sorted(request.http.providers))
+        detail = f"payments by {means.provider} are not set up here; there is {known}"
+        raise InvalidCommand(detail, errors=(("payment.provider", f"must be {known}"),))
 
 
 async def _payment(request: ApiRequest, payment_id: UUID) -> Document:

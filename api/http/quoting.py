@@ -120,7 +120,7 @@ async def priced_plans(
         left = min((count or 0 for count in rooms.get(room["room_type_id"], ())), default=0)
         base = prices.get(plan["rate_plan_id"], ())
         if left >= party.rooms and len(base) == nights and all(base):
-            priced = Priced(plan, room, _quote(page, plan, stay, base, party), left)
+            priced = Priced(plan, room, quote_for(page, plan, stay, base, party), left)
             found.setdefault(page["hotel_id"], []).append(priced)
     for plans in found.values():
         plans.sort(key=lambda each: each.quote.total.minor)
@@ -141,7 +141,8 @@ def _fitting(page: Document, party: Party) -> Iterable[tuple[Document, Document]
             yield plan, room
 
 
-def _quote(page: Document, plan: Document, stay: Stay, base: Sequence[Any], party: Party) -> Quote:
+def quote_for(page: Document, plan: Document, stay: Stay, base: Sequence[Any], party: Party) -> Quote:
+    """The price for a party, given the plan's price of each night in minor units."""
     nightly = [NightPrice(date=night, amount_minor=minor) for night, minor in zip(stay.nights, base, strict=True)]
     return quote(
         nightly,

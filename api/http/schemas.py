@@ -223,6 +223,25 @@ class Cancellation(Body):
     reason: Annotated[Words, StringConstraints(max_length=500)] = ""
 
 
+class ModificationWish(Body):
+    """What a booking is to become; what is not given stays as it is."""
+
+    check_in: dt.date | None = None
+    check_out: dt.date | None = None
+    adults: Count | None = None
+    children: Count | None = None
+    rooms: Count | None = None
+    room_type_id: UUID | None = None
+    rate_plan_id: UUID | None = None
+
+
+class Modification(Body):
+    """The change that was quoted, and how a charge is paid; ``payment`` is not needed where there is none."""
+
+    quote_token: Annotated[str, StringConstraints(min_length=1, max_length=16_000)]
+    payment: PaymentMeans | None = None
+
+
 class NewReview(Body):
     """What a guest says of a stay that is over."""
 

@@ -20,15 +20,12 @@ class BookingCommand(Command):
     booking_id: UUID
 
 
-class RequestBooking(BookingCommand, name="bookings.RequestBooking"):
-    """Book at the price that a signed offer fixed. Answers {booking_id, payment_id, status, version}.
+class TermsCommand(BookingCommand):
+    """What is wanted, at the price that a signed offer fixed.
 
     ``today`` is the date in the hotel's time zone at the time of asking: a stay cannot begin before it.
     """
 
-    guest_id: UUID
-    account_id: UUID
-    hotel_id: UUID
     room_type_id: UUID
     rate_plan_id: UUID
     stay: Stay
@@ -43,6 +40,14 @@ class RequestBooking(BookingCommand, name="bookings.RequestBooking"):
     cancellation: tuple[CancellationTier, ...]
     payment_provider: str
     payment_token: str
+
+
+class RequestBooking(TermsCommand, name="bookings.RequestBooking"):
+    """Book. Answers {booking_id, payment_id, status, version}."""
+
+    guest_id: UUID
+    account_id: UUID
+    hotel_id: UUID
 
 
 class AwaitPayment(BookingCommand, name="bookings.AwaitPayment"):
@@ -67,6 +72,37 @@ class RequestCancellation(BookingCommand, name="bookings.RequestCancellation"):
     reason: str = ""
     asked_by: UUID | None = None
     expected_version: int | None = None
+
+
+class RequestModification(TermsCommand, name="bookings.RequestModification"):
+    """Make another stay of a confirmed booking. Answers {booking_id, status, version, modification_id}.
+
+    ``quoted_version`` is that of the booking for which the price was made. ``payment_provider`` and ``payment_token``
+    are empty if nothing is to be paid.
+    """
+
+    modification_id: UUID
+    quoted_version: int
+    asked_by: UUID | None = None
+
+
+class AwaitModificationPayment(BookingCommand, name="bookings.AwaitModificationPayment"):
+    """Note that the guest has to act. Sent by the modification saga."""
+
+    modification_id: UUID
+
+
+class CompleteModification(BookingCommand, name="bookings.CompleteModification"):
+    """The rooms are exchanged and the money is settled. Sent by the modification saga."""
+
+    modification_id: UUID
+
+
+class RejectModification(BookingCommand, name="bookings.RejectModification"):
+    """What the modification had taken was given back. Sent by the modification saga."""
+
+    modification_id: UUID
+    reason: RejectionReason
 
 
 class CheckIn(BookingCommand, name="bookings.CheckIn"):

@@ -7,7 +7,8 @@ outcome (confirming what was rejected) is refused, so that somebody looks at it.
 from __future__ import annotations
 
 import datetime as dt
-from uuid import UUID, uuid5
+from typing import Any
+from uuid import UUID
 
 from domain.booking.commands import (
     AwaitPayment,
@@ -20,6 +21,7 @@ from domain.booking.commands import (
     RejectBooking,
     RequestBooking,
     RequestCancellation,
+    TermsCommand,
 )
 from domain.booking.events import (
     BookingAwaitingPayment,
@@ -33,6 +35,8 @@ from domain.booking.events import (
     GuestCheckedOut,
     NoShowRecorded,
 )
+from domain.booking.identity import payment_id_of
+from domain.booking.paid import to_give_back
 from domain.booking.state import PAST_CANCELLING, WAS_CONFIRMED, BookingState, BookingStatus, details_of
 from domain.hotel.cancellation import percent_charged, policy
 from domain.hotel.events import PaymentPolicy
@@ -56,36 +60,21 @@ class AlreadyCancelled(DomainError):
     problem = "already-cancelled"
 
 
-def payment_id_of(booking_id: UUID) -> UUID:
-    """The id of a booking's payment."""
-    return uuid5(booking_id, "payment")
-
-
 def decide_request(state: BookingState, command: RequestBooking) -> list[Event]:
     """Take down what somebody wants to book. Raises AlreadyExists; InvalidCommand that names every wrong field."""
     if state.details is not None:
         raise AlreadyExists(f"booking {command.booking_id} exists already")
-    _check_request(command)
-    total = total_of(command.nightly, command.rooms, command.currency)
+    problems = Problems()
+    check_terms(problems, command)
+    check_means(problems, command)
+    problems.refuse()
     return [
         BookingRequested(
-            booking_id=command.booking_id,
+            **terms_of(command),
             guest_id=command.guest_id,
             account_id=command.account_id,
             hotel_id=command.hotel_id,
-            room_type_id=command.room_type_id,
-            rate_plan_id=command.rate_plan_id,
-            stay=command.stay,
-            check_in_at=command.check_in_at,
-            rooms=command.rooms,
-            adults=command.adults,
-            children=command.children,
-            nightly=command.nightly,
-            total=total,
-            due_now=total.percent(DUE_NOW_PERCENT[command.payment_policy]),
             payment_id=payment_id_of(command.booking_id),
-            payment_policy=command.payment_policy,
-            cancellation=policy(command.cancellation),
             payment_provider=command.payment_provider,
             payment_token=command.payment_token,
         )
@@ -129,8 +118,7 @@ def decide_request_cancellation(state: BookingState, command: RequestCancellatio
     VersionMismatch, AlreadyCancelled, IllegalTransition, InvalidCommand.
     """
     details = _requested(state, command)
-    if command.asked_by not in {None, details.account_id}:
-        raise _unknown(command.booking_id)
+    require_own(details, command.asked_by)
     require_version(f"booking {command.booking_id}", state.version, command.expected_version)
     problems = Problems()
     problems.text("reason", command.reason, 500, shortest=0, lines=True)
@@ -139,6 +127,8 @@ def decide_request_cancellation(state: BookingState, command: RequestCancellatio
         raise AlreadyCancelled(f"the cancellation of booking {command.booking_id} was requested before")
     if state.status != "confirmed":
         raise IllegalTransition(f"only a confirmed booking can be cancelled; {command.booking_id} is {state.status}")
+    if state.is_modifying:
+        raise IllegalTransition(f"booking {command.booking_id} is being modified; cancel it when that has ended")
     if now >= details.check_in_at:
         raise IllegalTransition(f"the stay began at {details.check_in_at.isoformat()} and cannot be cancelled any more")
     charge = _charge(details, now)
@@ -151,6 +141,8 @@ def decide_request_cancellation(state: BookingState, command: RequestCancellatio
             charge=charge,
             refund=details.due_now - charge,
             reason=command.reason,
+            hold_id=state.hold_id,
+            refunds=to_give_back(state.paid, details.due_now - charge),
         )
     ]
 
@@ -177,7 +169,7 @@ def decide_check_in(state: BookingState, command: CheckIn) -> list[Event]:
 
     Raises NotFound, VersionMismatch; IllegalTransition, also while a cancellation is under way.
     """
-    details = _standing(state, command, command.expected_version, {"confirmed", "no_show"}, "checked in")
+    details = _standing(state, command, {"confirmed", "no_show"}, "checked in", command.expected_version)
     stay = details.stay
     if not stay.check_in <= command.today < stay.check_out:
         raise IllegalTransition(
@@ -189,7 +181,7 @@ def decide_check_in(state: BookingState, command: CheckIn) -> list[Event]:
 
 def decide_check_out(state: BookingState, command: CheckOut) -> list[Event]:
     """Who is checked in leaves, at any time. Raises NotFound, VersionMismatch, IllegalTransition."""
-    details = _standing(state, command, command.expected_version, {"checked_in"}, "checked out")
+    details = _standing(state, command, {"checked_in"}, "checked out", command.expected_version)
     return [GuestCheckedOut(**details_of(details))]
 
 
@@ -198,7 +190,7 @@ def decide_no_show(state: BookingState, command: RecordNoShow, now: dt.datetime)
 
     Raises NotFound, VersionMismatch; IllegalTransition, also while a cancellation is under way.
     """
-    details = _standing(state, command, command.expected_version, {"confirmed"}, "a no-show")
+    details = _standing(state, command, {"confirmed"}, "a no-show", command.expected_version)
     if now < details.check_in_at:
         raise IllegalTransition(
             f"booking {command.booking_id} is no no-show before its stay begins at {details.check_in_at.isoformat()}"
@@ -220,17 +212,46 @@ def require_past_cancelling(state: BookingState, booking_id: UUID) -> BookingDet
     return state.details
 
 
-def _standing(
-    state: BookingState, command: BookingCommand, expected_version: int | None, allowed: set[BookingStatus], after: str
-) -> BookingDetails:
-    """The booking, if it may go on from its status to ``after``."""
-    details = _requested(state, command)
-    require_version(f"booking {command.booking_id}", state.version, expected_version)
+def require_own(details: BookingDetails, asked_by: UUID | None) -> None:
+    """Raise NotFound, as if there were no such booking, unless whoever asks has booked it, or may do everything."""
+    if asked_by not in {None, details.account_id}:
+        raise _unknown(details.booking_id)
+
+
+def require_at_rest(state: BookingState, booking_id: UUID, allowed: set[BookingStatus], after: str) -> BookingDetails:
+    """The booking, if it may go on from its status to ``after``.
+
+    Raises NotFound; IllegalTransition, also while it is being cancelled or modified.
+    """
+    if state.details is None:
+        raise _unknown(booking_id)
     if state.status not in allowed:
-        raise IllegalTransition(f"booking {command.booking_id} is {state.status} and cannot be {after}")
+        raise IllegalTransition(f"booking {booking_id} is {state.status} and cannot be {after}")
     if state.settlement is not None:
-        raise IllegalTransition(f"booking {command.booking_id} is being cancelled and cannot be {after}")
-    return details
+        raise IllegalTransition(f"booking {booking_id} is being cancelled and cannot be {after}")
+    if state.is_modifying:
+        raise IllegalTransition(f"booking {booking_id} is being modified and cannot be {after} before that has ended")
+    return state.details
+
+
+def terms_of(command: TermsCommand) -> dict[str, Any]:
+    """The fields of BookingDetails that a command asks for, with what they come to. Raises InvalidCommand."""
+    total = total_of(command.nightly, command.rooms, command.currency)
+    both = TermsCommand.model_fields.keys() & BookingDetails.model_fields.keys()
+    wanted = {name: getattr(command, name) for name in both}
+    return wanted | {
+        "total": total,
+        "due_now": total.percent(DUE_NOW_PERCENT[command.payment_policy]),
+        "cancellation": policy(command.cancellation),
+    }
+
+
+def _standing(
+    state: BookingState, command: BookingCommand, allowed: set[BookingStatus], after: str, expected_version: int | None
+) -> BookingDetails:
+    _requested(state, command)
+    require_version(f"booking {command.booking_id}", state.version, expected_version)
+    return require_at_rest(state, command.booking_id, allowed, after)
 
 
 def _requested(state: BookingState, command: BookingCommand) -> BookingDetails:
@@ -248,8 +269,8 @@ def _charge(details: BookingDetails, now: dt.datetime) -> Money:
     return by_policy if by_policy.minor <= details.due_now.minor else details.due_now
 
 
-def _check_request(command: RequestBooking) -> None:
-    problems = Problems()
+def check_terms(problems: Problems, command: TermsCommand) -> None:
+    """Note every field of what is wanted that is wrong."""
     stay = command.stay
     problems.require(
         stay.check_in >= command.today, "check_in", f"must not be before {command.today}, today at the hotel"
@@ -278,6 +299,9 @@ def _check_request(command: RequestBooking) -> None:
         "must have amounts of 0 or more",
     )
     problems.require(command.currency in CURRENCIES, "currency", "must be an ISO 4217 code")
+
+
+def check_means(problems: Problems, command: TermsCommand) -> None:
+    """Note what is wrong with the means of payment."""
     problems.text("payment.provider", command.payment_provider, 50)
     problems.text("payment.token", command.payment_token, 255)
-    problems.refuse()

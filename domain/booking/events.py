@@ -10,6 +10,8 @@ import datetime as dt
 from typing import Literal
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict
+
 from domain.hotel.events import CancellationTier, NightPrice, PaymentPolicy
 from domain.shared.messages import Event
 from domain.shared.money import Money
@@ -73,8 +75,21 @@ class BookingRejected(BookingDetails, topic="bookings.v1.BookingRejected"):
     reason: RejectionReason
 
 
+class Paid(BaseModel):
+    """What one payment keeps of a booking's money, or is to give back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    payment_id: UUID
+    amount: Money
+
+
 class CancellationRequested(BookingEvent, topic="bookings.v1.CancellationRequested"):
-    """A confirmed booking is to be cancelled: ``charge`` is kept, ``refund`` goes back (0 if nothing was paid)."""
+    """A confirmed booking is to be cancelled: ``charge`` is kept, ``refund`` goes back (0 if nothing was paid).
+
+    ``hold_id`` is what it holds, ``refunds`` are the parts of the refund by payment; where neither is told, as before
+    bookings could be modified, it is the hold and the payment that it began with.
+    """
 
     hotel_id: UUID
     room_type_id: UUID
@@ -82,6 +97,48 @@ class CancellationRequested(BookingEvent, topic="bookings.v1.CancellationRequest
     charge: Money
     refund: Money
     reason: str
+    hold_id: UUID | None = None
+    refunds: tuple[Paid, ...] = ()
+
+
+class ModificationRequested(BookingEvent, topic="bookings.v1.ModificationRequested"):
+    """A confirmed booking is to become ``after`` instead of ``before``; until that is done it stays as it is.
+
+    What the modification takes bears its id: a hold, to take the place of ``hold_id``, and a payment of ``charge``, if
+    that is more than 0. ``refunds`` are what earlier payments are to give back then.
+    """
+
+    modification_id: UUID
+    before: BookingDetails
+    after: BookingDetails
+    hold_id: UUID
+    charge: Money
+    refunds: tuple[Paid, ...]
+    payment_provider: str
+    payment_token: str
+
+
+class ModificationAwaitingPayment(BookingEvent, topic="bookings.v1.ModificationAwaitingPayment"):
+    """The guest has to act before what a modification costs more can be taken."""
+
+    modification_id: UUID
+
+
+class BookingModified(BookingDetails, topic="bookings.v1.BookingModified"):
+    """It is another stay from now on, sold and paid. ``paid`` is what each payment keeps."""
+
+    modification_id: UUID
+    before: BookingDetails
+    charge: Money
+    refund: Money
+    paid: tuple[Paid, ...]
+
+
+class ModificationRejected(BookingDetails, topic="bookings.v1.ModificationRejected"):
+    """The modification came to nothing, and what it had taken was given back: the booking is as it was."""
+
+    modification_id: UUID
+    reason: RejectionReason
 
 
 class GuestCheckedIn(BookingDetails, topic="bookings.v1.GuestCheckedIn"):

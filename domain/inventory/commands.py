@@ -48,28 +48,36 @@ class SetRestrictions(InventoryCommand, name="inventory.SetRestrictions"):
 
 
 class HoldRooms(InventoryCommand, name="inventory.HoldRooms"):
-    """Keep ``rooms`` rooms until ``expires_at``; answered by RoomsHeld or HoldRefused, once per ``hold_id``."""
+    """Keep ``rooms`` rooms until ``expires_at``; answered by RoomsHeld or HoldRefused, once per ``hold_id``.
+
+    ``replaces``: a hold that the booking has bought and gives up as soon as this one is sold; its rooms count as free.
+    """
 
     hold_id: UUID
     booking_id: UUID
     stay: Stay
     rooms: int
     expires_at: dt.datetime
+    replaces: UUID | None = None
 
 
 class ConfirmHold(InventoryCommand, name="inventory.ConfirmHold"):
-    """Sell what is held; answered by HoldConfirmed or HoldConfirmationRefused."""
+    """Sell what is held, and free what it replaces; answered by HoldConfirmed or HoldConfirmationRefused."""
 
     hold_id: UUID
     booking_id: UUID
 
 
 class ReleaseHold(InventoryCommand, name="inventory.ReleaseHold"):
-    """Free what is held or sold; answered by HoldReleased (HoldWithdrawn if the hold had not come yet), once."""
+    """Free what is held or sold; answered by HoldReleased (HoldWithdrawn if the hold had not come yet), once.
+
+    ``replaced_by``: the hold, of another room type, that the booking has bought instead.
+    """
 
     hold_id: UUID
     booking_id: UUID
     reason: str
+    replaced_by: UUID | None = None
 
 
 class ExpireHold(InventoryCommand, name="inventory.ExpireHold"):

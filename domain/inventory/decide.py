@@ -7,7 +7,6 @@ the answer is no; asked again about a hold that was answered, nothing happens.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from uuid import UUID
 
 from domain.inventory.commands import (
@@ -35,7 +34,7 @@ from domain.inventory.events import (
     RoomsHeld,
     RoomTypeOpened,
 )
-from domain.inventory.state import Hold, HoldEnd, InventoryState
+from domain.inventory.state import Hold, HoldEnd, InventoryState, Nights
 from domain.shared.errors import AlreadyExists, DomainError, Forbidden, InvalidCommand, NotFound, require_version
 from domain.shared.messages import Event
 from domain.shared.nights import nights_between
@@ -136,7 +135,8 @@ def decide_set_restrictions(state: InventoryState, command: SetRestrictions) -> 
 def decide_hold(state: InventoryState, command: HoldRooms) -> list[Event]:
     """Keep rooms: all of them on every night, or none. Raises InvalidCommand for less than one room.
 
-    A room type that is not for sale (not opened, or another hotel's) is sold out.
+    A room type that is not for sale (not opened, or another hotel's) is sold out. What the booking has already, and
+    gives up for this, is not in the way: neither its rooms, nor the rules of the nights that it keeps.
     """
     end = state.ended.get(command.hold_id)
     if command.hold_id in state.held or command.hold_id in state.sold or end not in {None, "withdrawn"}:
@@ -145,10 +145,16 @@ def decide_hold(state: InventoryState, command: HoldRooms) -> list[Event]:
         raise InvalidCommand("a hold is for at least one room", errors=(("rooms", "must be at least 1"),))
     if end == "withdrawn":
         return [_refusal(command, "withdrawn")]
-    nights = command.stay.nights
+    replaced = _replaced(state, command)
+    replaces = None if replaced is None else command.replaces
+    wanted = state.taken_by(
+        Hold(command.booking_id, command.stay.check_in, command.stay.check_out, command.rooms, replaces)
+    )
     for_sale = state.hotel_id == command.hotel_id
-    sold_out = tuple(night for night in nights if not for_sale or state.rooms_left(night) < command.rooms)
-    restricted = _restricted_nights(state, command.stay) if for_sale else ()
+    sold_out = tuple(
+        night for night, rooms in wanted.items() if not for_sale or (rooms and state.rooms_left(night) < rooms)
+    )
+    restricted = _restricted_nights(state, command.stay, replaced) if for_sale else ()
     if sold_out or restricted:
         reason: RefusalReason = "restricted" if restricted else "sold_out"
         return [_refusal(command, reason, sold_out, restricted)]
@@ -161,16 +167,25 @@ def decide_hold(state: InventoryState, command: HoldRooms) -> list[Event]:
             stay=command.stay,
             rooms=command.rooms,
             expires_at=command.expires_at,
-            nights=_nights_after(state, nights, -command.rooms),
+            nights=_nights_after(state, {night: -rooms for night, rooms in wanted.items()}),
+            replaces=replaces,
         )
     ]
 
 
 def decide_confirm(state: InventoryState, command: ConfirmHold) -> list[Event]:
-    """Sell what is held, as long as it is held, however late; otherwise say once that it is gone."""
+    """Sell what is held, as long as it is held, however late; otherwise say once that it is gone.
+
+    What it replaces is given back with the same stroke, so that a booking has the one or the other at any time.
+    """
     identity = _identity(command)
-    if command.hold_id in state.held:
-        return [HoldConfirmed(**identity)]
+    hold = state.held.get(command.hold_id)
+    if hold is not None:
+        replaced = None if hold.replaces is None else state.sold.get(hold.replaces)
+        if hold.replaces is None or replaced is None:
+            return [HoldConfirmed(**identity)]
+        gone = ReleaseHold(**{**identity, "hold_id": hold.replaces}, reason="modification", replaced_by=command.hold_id)
+        return [_released(state, gone, replaced, sold=True), HoldConfirmed(**identity)]
     if command.hold_id in state.sold or command.hold_id in state.unconfirmed:
         return []
     return [HoldConfirmationRefused(**identity, reason=_NO_CONFIRMATION[state.ended.get(command.hold_id)])]
@@ -178,23 +193,13 @@ def decide_confirm(state: InventoryState, command: ConfirmHold) -> list[Event]:
 
 def decide_release(state: InventoryState, command: ReleaseHold) -> list[Event]:
     """Free what is held or sold. A hold that has not come yet is withdrawn; one that has ended stays as it ended."""
-    identity = _identity(command)
     if command.hold_id in state.ended:
         return []
     sold = command.hold_id in state.sold
     hold = state.sold.get(command.hold_id) or state.held.get(command.hold_id)
     if hold is None:
-        return [HoldWithdrawn(**identity, reason=command.reason)]
-    return [
-        HoldReleased(
-            **identity,
-            stay=hold.stay,
-            rooms=hold.rooms,
-            nights=_nights_after(state, hold.stay.nights, hold.rooms),
-            after_confirmation=sold,
-            reason=command.reason,
-        )
-    ]
+        return [HoldWithdrawn(**_identity(command), reason=command.reason)]
+    return [_released(state, command, hold, sold=sold)]
 
 
 def decide_expire(state: InventoryState, command: ExpireHold) -> list[Event]:
@@ -210,9 +215,37 @@ def decide_expire(state: InventoryState, command: ExpireHold) -> list[Event]:
             booking_id=hold.booking_id,
             stay=hold.stay,
             rooms=hold.rooms,
-            nights=_nights_after(state, hold.stay.nights, hold.rooms),
+            nights=_nights_after(state, state.taken_by(hold)),
         )
     ]
+
+
+def _replaced(state: InventoryState, command: HoldRooms) -> Hold | None:
+    """What the booking has bought and gives up for this; only one hold may stand to take its place."""
+    if command.replaces is None or state.replacement_of(command.replaces) is not None:
+        return None
+    sold = state.sold.get(command.replaces)
+    return sold if sold is not None and sold.booking_id == command.booking_id else None
+
+
+def _released(state: InventoryState, command: ReleaseHold, hold: Hold, *, sold: bool) -> HoldReleased:
+    freed = state.taken_by(hold)
+    following = state.replacement_of(command.hold_id)
+    if following is not None:  # what is held in its place takes some of the rooms
+        freed |= {
+            night: rooms - min(rooms, following.rooms)
+            for night, rooms in freed.items()
+            if night in following.stay.nights
+        }
+    return HoldReleased(
+        **_identity(command),
+        stay=hold.stay,
+        rooms=hold.rooms,
+        nights=_nights_after(state, freed),
+        after_confirmation=sold,
+        reason=command.reason,
+        replaced_by=command.replaced_by,
+    )
 
 
 def _owned(state: InventoryState, command: SetAllotment | SetRestrictions) -> None:
@@ -238,17 +271,19 @@ def _check_restrictions(rules: Restrictions) -> None:
     problems.refuse()
 
 
-def _restricted_nights(state: InventoryState, stay: Stay) -> tuple[dt.date, ...]:
+def _restricted_nights(state: InventoryState, stay: Stay, had: Hold | None) -> tuple[dt.date, ...]:
+    """The nights on which a rule forbids the stay; what the booking ``had`` already is not judged again."""
     nights = stay.nights
-    restricted = {night for night in nights if state.restrictions_on(night).closed}
+    kept = frozenset[dt.date]() if had is None else frozenset(had.stay.nights)
+    restricted = {night for night in nights if night not in kept and state.restrictions_on(night).closed}
     arrival, departure = state.restrictions_on(stay.check_in), state.restrictions_on(stay.check_out)
-    if (
-        arrival.closed_to_arrival
-        or (arrival.min_nights is not None and len(nights) < arrival.min_nights)
-        or (arrival.max_nights is not None and len(nights) > arrival.max_nights)
-    ):
+    arrives_anew = had is None or had.check_in != stay.check_in
+    changes_length = had is None or len(kept) != len(nights)
+    too_short = arrival.min_nights is not None and len(nights) < arrival.min_nights
+    too_long = arrival.max_nights is not None and len(nights) > arrival.max_nights
+    if (arrives_anew and arrival.closed_to_arrival) or ((arrives_anew or changes_length) and (too_short or too_long)):
         restricted.add(stay.check_in)
-    if departure.closed_to_departure:
+    if (had is None or had.check_out != stay.check_out) and departure.closed_to_departure:
         restricted.add(stay.check_out)
     return tuple(sorted(restricted))
 
@@ -272,16 +307,16 @@ def _refusal(
     )
 
 
-def _nights_after(state: InventoryState, nights: Sequence[dt.date], freed: int) -> tuple[NightLeft, ...]:
-    """The nights with ``freed`` rooms more (less, if negative) than now."""
+def _nights_after(state: InventoryState, freed: Nights) -> tuple[NightLeft, ...]:
+    """The nights with so many rooms more (less, if negative) than now."""
     return tuple(
         NightLeft(
             date=night,
-            rooms_left=state.rooms_left(night) + freed,
+            rooms_left=state.rooms_left(night) + rooms,
             allotment=state.allotment(night),
             closed=state.restrictions_on(night).closed,
         )
-        for night in nights
+        for night, rooms in freed.items()
     )
 
 

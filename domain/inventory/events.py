@@ -80,12 +80,17 @@ class HoldEvent(InventoryEvent):
 
 
 class RoomsHeld(HoldEvent, topic="inventory.v1.RoomsHeld"):
-    """``rooms`` rooms are kept for a booking on each night of ``stay`` until ``expires_at``."""
+    """``rooms`` rooms are kept for a booking on each night of ``stay`` until ``expires_at``.
+
+    ``replaces``: the hold, sold to the same booking, that this one is to take the place of. As long as both are there,
+    a night of both has as many rooms taken as the larger of them.
+    """
 
     stay: Stay
     rooms: int
     expires_at: dt.datetime
     nights: tuple[NightLeft, ...]
+    replaces: UUID | None = None
 
 
 class HoldRefused(HoldEvent, topic="inventory.v1.HoldRefused"):
@@ -112,13 +117,17 @@ class HoldConfirmationRefused(HoldEvent, topic="inventory.v1.HoldConfirmationRef
 
 
 class HoldReleased(HoldEvent, topic="inventory.v1.HoldReleased"):
-    """The rooms are free again; ``after_confirmation`` tells whether they had been sold."""
+    """The rooms are free again; ``after_confirmation`` tells whether they had been sold.
+
+    ``replaced_by``: the hold of the same booking that is sold in its place.
+    """
 
     stay: Stay
     rooms: int
     nights: tuple[NightLeft, ...]
     after_confirmation: bool
     reason: str
+    replaced_by: UUID | None = None
 
 
 class HoldWithdrawn(HoldEvent, topic="inventory.v1.HoldWithdrawn"):

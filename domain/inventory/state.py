@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -43,12 +44,13 @@ class Taken(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """What a booking holds or has bought."""
+    """What a booking holds or has bought. ``replaces``: what it had bought before, and gives up for this."""
 
     booking_id: UUID
     check_in: dt.date
     check_out: dt.date
     rooms: int
+    replaces: UUID | None = None
 
     @property
     def stay(self) -> Stay:
@@ -56,6 +58,9 @@ class Hold(NamedTuple):
         return Stay(check_in=self.check_in, check_out=self.check_out)
 
 
+Nights = Mapping[dt.date, int]
+"""Numbers of rooms, by night."""
+NO_NIGHTS: Nights = {}
 FREE = Taken(0, 0)
 UNRESTRICTED = Restrictions()
 
@@ -98,6 +103,17 @@ class InventoryState(BaseModel):
         """Rooms that can still be held on ``night``, if no restriction forbids it."""
         return self.allotment(night) - self.taken_on(night).rooms
 
+    def taken_by(self, hold: Hold) -> dict[dt.date, int]:
+        """Rooms that ``hold`` takes on each of its nights, beside what it replaces as long as that is there."""
+        replaced = None if hold.replaces is None else self.sold.get(hold.replaces)
+        shared = frozenset[dt.date]() if replaced is None else frozenset(replaced.stay.nights)
+        beyond = hold.rooms if replaced is None else max(0, hold.rooms - replaced.rooms)
+        return {night: beyond if night in shared else hold.rooms for night in hold.stay.nights}
+
+    def replacement_of(self, hold_id: UUID) -> Hold | None:
+        """What is held to take the place of a hold that was sold."""
+        return next((hold for hold in self.held.values() if hold.replaces == hold_id), None)
+
     def night(self, night: dt.date) -> NightLeft:
         """How ``night`` stands, as events tell it."""
         return NightLeft(
@@ -134,27 +150,31 @@ def _changes(state: InventoryState, event: Event) -> dict[str, Any]:
 def _changes_by_hold(state: InventoryState, event: HoldEvent) -> dict[str, Any]:
     match event:
         case RoomsHeld():
-            hold = Hold(event.booking_id, event.stay.check_in, event.stay.check_out, event.rooms)
-            return {"held": {**state.held, event.hold_id: hold}, "taken": _taken(state, hold, held=hold.rooms)}
+            hold = Hold(event.booking_id, event.stay.check_in, event.stay.check_out, event.rooms, event.replaces)
+            return {"held": {**state.held, event.hold_id: hold}, "taken": _moved(state, held=state.taken_by(hold))}
         case HoldConfirmed():
             hold = state.held[event.hold_id]
             return {
                 "held": _without(state.held, event.hold_id),
                 "sold": {**state.sold, event.hold_id: hold},
-                "taken": _taken(state, hold, held=-hold.rooms, sold=hold.rooms),
+                "taken": _moved(state, held=_less(state.taken_by(hold)), sold=state.taken_by(hold)),
             }
         case HoldReleased() if event.after_confirmation:
             hold = state.sold[event.hold_id]
+            sold = _without(state.sold, event.hold_id)
+            following = state.replacement_of(event.hold_id)
+            # What is held in its place counts in full from now on.
+            more = {} if following is None else _grown(state, state.model_copy(update={"sold": sold}), following)
             return {
-                "sold": _without(state.sold, event.hold_id),
-                "taken": _taken(state, hold, sold=-hold.rooms),
+                "sold": sold,
+                "taken": _moved(state, held=more, sold=_less(state.taken_by(hold))),
                 "ended": {**state.ended, event.hold_id: "released"},
             }
         case HoldReleased() | HoldExpired():
             hold = state.held[event.hold_id]
             return {
                 "held": _without(state.held, event.hold_id),
-                "taken": _taken(state, hold, held=-hold.rooms),
+                "taken": _moved(state, held=_less(state.taken_by(hold))),
                 "ended": {**state.ended, event.hold_id: "released" if isinstance(event, HoldReleased) else "expired"},
             }
         case HoldRefused():
@@ -166,16 +186,27 @@ def _changes_by_hold(state: InventoryState, event: HoldEvent) -> dict[str, Any]:
     return {}
 
 
-def _taken(state: InventoryState, hold: Hold, *, held: int = 0, sold: int = 0) -> dict[dt.date, Taken]:
+def _moved(state: InventoryState, held: Nights = NO_NIGHTS, sold: Nights = NO_NIGHTS) -> dict[dt.date, Taken]:
+    """Rooms taken, with so many more (less, if negative) held and sold on each night."""
     changed = dict(state.taken)
-    for night in hold.stay.nights:
+    for night in {*held, *sold}:
         before = changed.get(night, FREE)
-        after = Taken(before.held + held, before.sold + sold)
+        after = Taken(before.held + held.get(night, 0), before.sold + sold.get(night, 0))
         if after == FREE:
-            del changed[night]
+            changed.pop(night, None)
         else:
             changed[night] = after
     return changed
+
+
+def _less(nights: Nights) -> Nights:
+    return {night: -rooms for night, rooms in nights.items()}
+
+
+def _grown(before: InventoryState, after: InventoryState, hold: Hold) -> Nights:
+    """How many rooms more a hold takes."""
+    less = before.taken_by(hold)
+    return {night: rooms - less[night] for night, rooms in after.taken_by(hold).items()}
 
 
 def _without(holds: dict[UUID, Hold], hold_id: UUID) -> dict[UUID, Hold]:
@@ -185,5 +216,10 @@ def _without(holds: dict[UUID, Hold], hold_id: UUID) -> dict[UUID, Hold]:
 
 
 INVENTORY = Aggregate(
-    name="inventory", context="inventory", initial=InventoryState(), evolve=evolve, snapshot_every=500
+    name="inventory",
+    context="inventory",
+    initial=InventoryState(),
+    evolve=evolve,
+    snapshot_every=500,
+    snapshot_version=2,
 )

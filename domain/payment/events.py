@@ -1,4 +1,4 @@
-"""What happens to a payment: one per booking. The stream is the payment.
+"""What happens to a payment: a booking begins with one, a modification may add another. The stream is the payment.
 
 Each call to a provider is preceded by the event that records the intent, so that after a crash it is known that the
 call may have been made; it is then made again with the same idempotency key, which the provider answers once.

@@ -45,6 +45,7 @@ from projections.reports import report_handlers
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
 from sagas.handlers import saga_handlers
+from sagas.modification import MODIFICATION_SAGA
 from sagas.runtime import SagaRuntime
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def running_process(
     clock, stats = SystemClock(), stores.stats
     own = tuple(context for context in CONTEXTS if context in services)
     async with AsyncExitStack() as stack:
-        sagas = SagaRuntime((BOOKING_SAGA, CANCELLATION_SAGA), stores.logs["bookings"], clock)
+        sagas = SagaRuntime((BOOKING_SAGA, CANCELLATION_SAGA, MODIFICATION_SAGA), stores.logs["bookings"], clock)
         dispatch = traced(counted(_dispatcher(stores, services, sagas).handle, stats), tracing)
         broker = await _broker(stack, rabbitmq_url, fatal, stats, tracing)
         bus = Bus(LocalBus(dispatch, services), await broker.bus(own, dispatch) if broker else None)

@@ -8,22 +8,34 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from commands.ports import Position, RecordedEvent
-from domain.booking.events import BookingCancelled, BookingRequested, CancellationRequested
-from domain.booking.state import OUTCOMES, STANDING, STATUS_AFTER, BookingStatus
+from domain.booking.events import (
+    BookingCancelled,
+    BookingModified,
+    BookingRequested,
+    CancellationRequested,
+    ModificationRejected,
+    ModificationRequested,
+)
+from domain.booking.state import BOOKING_EVENTS, OUTCOMES, STANDING, STATUS_AFTER, BookingStatus
 from domain.saga.events import SagaReacted
 from domain.shared.messages import Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
 from projections.audit.findings import GRACE, Cut, Findings, Period, Place
-from projections.audit.inventory import Inventory
+from projections.audit.inventory import Hold, Inventory
 
-BOOKING_SAGA, CANCELLATION_SAGA = "booking", "cancellation"
+BOOKING_SAGA, CANCELLATION_SAGA, MODIFICATION_SAGA = "booking", "cancellation", "modification"
 _NONE: frozenset[str] = frozenset()
+Sold = tuple[UUID, Hold]
+"""Rooms that were sold, and their room type."""
 
 
 @dataclass(slots=True)
 class Booking:
-    """One booking. ``begun`` and ``open`` are names of its sagas; ``last`` is where something last happened to it."""
+    """One booking. ``begun`` and ``open`` are names of its sagas; ``last`` is where something last happened to it.
+
+    ``payment_ids`` are all payments that it may have; ``payment_id`` is the one that it begins with.
+    """
 
     status: BookingStatus
     at: dt.datetime
@@ -32,9 +44,11 @@ class Booking:
     stay: Stay
     rooms: int
     payment_id: UUID
+    payment_ids: frozenset[UUID]
     due_now: Money
     charge: Money | None = None
     cancelling: bool = False
+    modifying: bool = False
     quarantined: bool = False
     begun: frozenset[str] = _NONE
     open: frozenset[str] = _NONE
@@ -48,7 +62,7 @@ class Booking:
 
     def settled(self, cut: Cut) -> bool:
         """Whether everything about it had come to its end at the cut, so that it can be judged."""
-        final = self.status in OUTCOMES and (self.status == "cancelled" or not self.cancelling)
+        final = self.status in OUTCOMES and (self.status == "cancelled" or not self.cancelling) and not self.modifying
         return final and BOOKING_SAGA in self.begun and not self.open and self.last <= cut.settled
 
 
@@ -69,7 +83,7 @@ class OpenSaga:
 class Bookings:
     """Follows bookings and their sagas."""
 
-    takes: tuple[type[Event], ...] = (*STATUS_AFTER, CancellationRequested, SagaReacted)
+    takes: tuple[type[Event], ...] = (*BOOKING_EVENTS, SagaReacted)
 
     def __init__(self, period: Period) -> None:
         self.sagas = Findings(
@@ -78,6 +92,7 @@ class Bookings:
         self.rooms = Findings("stays", "Every confirmed stay has its rooms, and nobody else has any.")
         self.by_id: dict[UUID, Booking] = {}
         self._open: dict[UUID, OpenSaga] = {}
+        self._modifications: dict[UUID, UUID] = {}
         self._period = period
 
     def take(self, recorded: RecordedEvent) -> None:
@@ -95,6 +110,7 @@ class Bookings:
                 stay=event.stay,
                 rooms=event.rooms,
                 payment_id=event.payment_id,
+                payment_ids=frozenset({event.payment_id}),
                 due_now=event.due_now,
             )
             return
@@ -111,6 +127,16 @@ class Bookings:
                 booking.cancelling = True
             case BookingCancelled():
                 booking.charge = event.charge
+            case ModificationRequested():
+                self._modifications[event.modification_id] = event.booking_id
+                booking.payment_ids |= {event.modification_id}
+                # What an earlier modification's saga has done says nothing about this one's.
+                booking.modifying, booking.begun = True, booking.begun - {MODIFICATION_SAGA}
+            case ModificationRejected():
+                booking.modifying = False
+            case BookingModified():
+                booking.modifying, booking.due_now = False, event.due_now
+                booking.room_type_id, booking.stay, booking.rooms = event.room_type_id, event.stay, event.rooms
 
     def judged(self, cut: Cut) -> Iterator[tuple[UUID, Booking]]:
         """Bookings of the period that were settled at the cut."""
@@ -152,7 +178,9 @@ class Bookings:
         """Bookings that no saga of these names has taken on, though the sagas have read on. Look before judging."""
         found = []
         for booking_id, booking in self.by_id.items():
-            wanted = {BOOKING_SAGA, CANCELLATION_SAGA} if booking.cancelling else {BOOKING_SAGA}
+            wanted = {BOOKING_SAGA}
+            wanted |= {CANCELLATION_SAGA} if booking.cancelling else set()
+            wanted |= {MODIFICATION_SAGA} if booking.modifying else set()
             if booking.last <= cut.sagas and not wanted <= booking.begun and self._period.has(booking.at):
                 found.append((booking_id, sorted(wanted - booking.begun)))
         return found
@@ -167,28 +195,34 @@ class Bookings:
 
     def judge_rooms(self, cut: Cut, inventory: Inventory) -> None:
         """Hold the bookings against the rooms that are held and sold."""
-        sold = {hold.booking_id: (room_type_id, hold) for room_type_id, _, hold in inventory.live() if hold.sold}
+        sold: dict[UUID, list[Sold]] = {}
+        for room_type_id, _, hold in inventory.live():
+            if hold.sold:
+                sold.setdefault(hold.booking_id, []).append((room_type_id, hold))
         for booking_id, booking in self.judged(cut):
             self.rooms.checked += 1
-            room_type_id, hold = sold.get(booking_id, (None, None))
-            proof = [Place("bookings", booking_id)]
-            if hold is not None and room_type_id is not None:
-                proof.append(Place("inventory", room_type_id, hold.version))
-            if booking.status not in STANDING:
-                if hold is not None:
+            self._judge_rooms(booking_id, booking, sold.get(booking_id, ()))
+        for booking_id, holds in sold.items():
+            for room_type_id, hold in holds:
+                if booking_id not in self.by_id and self._period.has(hold.at):
                     self.rooms.violation(
-                        f"booking {booking_id} is {booking.status}, but has {hold.rooms} rooms", *proof
+                        f"{hold.rooms} rooms were sold to booking {booking_id}, which is not on record",
+                        Place("inventory", room_type_id, hold.version),
                     )
-            elif hold is None:
-                self.rooms.violation(f"booking {booking_id} is {booking.status}, but has no rooms", *proof)
-            elif (room_type_id, hold.stay, hold.rooms) != (booking.room_type_id, booking.stay, booking.rooms):
-                self.rooms.violation(f"booking {booking_id} has other rooms or nights than were confirmed", *proof)
-        for booking_id, (room_type_id, hold) in sold.items():
-            if booking_id not in self.by_id and self._period.has(hold.at):
-                self.rooms.violation(
-                    f"{hold.rooms} rooms were sold to booking {booking_id}, which is not on record",
-                    Place("inventory", room_type_id, hold.version),
-                )
+
+    def _judge_rooms(self, booking_id: UUID, booking: Booking, sold: Sequence[Sold]) -> None:
+        proof = [Place("bookings", booking_id)]
+        proof += [Place("inventory", room_type_id, hold.version) for room_type_id, hold in sold]
+        rooms = sum(hold.rooms for _, hold in sold)
+        if booking.status not in STANDING:
+            if sold:
+                self.rooms.violation(f"booking {booking_id} is {booking.status}, but has {rooms} rooms", *proof)
+        elif not sold:
+            self.rooms.violation(f"booking {booking_id} is {booking.status}, but has no rooms", *proof)
+        elif [(room_type_id, hold.stay, hold.rooms) for room_type_id, hold in sold] != [
+            (booking.room_type_id, booking.stay, booking.rooms)
+        ]:
+            self.rooms.violation(f"booking {booking_id} has other rooms or nights than were confirmed", *proof)
 
     def _saga(self, recorded: RecordedEvent, event: SagaReacted) -> None:
         if recorded.version == 1:
@@ -207,7 +241,7 @@ class Bookings:
                 recorded.version,
                 recorded.metadata.at,
             )
-        booking = self.by_id.get(event.subject_id)
+        booking = self.by_id.get(self._modifications.get(event.subject_id, event.subject_id))
         if booking is not None:
             booking.last = recorded.position
             booking.begun |= {event.saga}

@@ -31,7 +31,10 @@ PROVEN_BY = 20
 
 @dataclass(slots=True)
 class Hold:
-    """Rooms that a booking holds or, ``sold``, has bought. ``expires_at`` is in real time; ``version`` held it."""
+    """Rooms that a booking holds or, ``sold``, has bought. ``expires_at`` is in real time; ``version`` held it.
+
+    ``replaces`` is what the booking has bought before and gives up for it.
+    """
 
     booking_id: UUID
     stay: Stay
@@ -39,6 +42,7 @@ class Hold:
     expires_at: dt.datetime
     at: dt.datetime
     version: int
+    replaces: UUID | None = None
     sold: bool = False
 
 
@@ -58,6 +62,16 @@ class RoomType:
         """Count ``rooms`` more (less, if negative) on each night of ``stay``."""
         for night in stay.nights:
             self.taken[night] = self.taken.get(night, 0) + rooms
+
+    def share(self, hold: Hold, old: Hold | None, sign: int) -> None:
+        """Count once (-1) the rooms that are those of ``hold`` and of the one that it replaces; or no more so (1)."""
+        if old is not None:
+            for night in {*hold.stay.nights} & {*old.stay.nights}:
+                self.taken[night] += sign * min(hold.rooms, old.rooms)
+
+    def replacement_of(self, hold_id: UUID) -> Hold | None:
+        """What is held in place of a sold hold."""
+        return next((hold for hold in self.holds.values() if hold.replaces == hold_id and not hold.sold), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +143,18 @@ class Inventory:
             self._irregular(recorded, f"hold {event.hold_id} was held twice", before.version)
         historic, at = recorded.metadata.historic, recorded.metadata.at
         expires_at = recorded.recorded_at + (event.expires_at - at) if historic else event.expires_at
-        kind.holds[event.hold_id] = Hold(event.booking_id, event.stay, event.rooms, expires_at, at, recorded.version)
+        old = None if event.replaces is None else kind.holds.get(event.replaces)
+        if event.replaces is not None and (old is None or not old.sold or old.booking_id != event.booking_id):
+            self._irregular(recorded, f"hold {event.hold_id} replaces {event.replaces}, which is not the booking's")
+            old = None
+        elif event.replaces is not None and kind.replacement_of(event.replaces) is not None:
+            self._irregular(recorded, f"hold {event.replaces} is to be replaced twice")
+            old = None
+        replaces = None if old is None else event.replaces
+        hold = Hold(event.booking_id, event.stay, event.rooms, expires_at, at, recorded.version, replaces)
+        kind.holds[event.hold_id] = hold
         kind.take(event.stay, event.rooms)
+        kind.share(hold, old, -1)
         self._count(kind, recorded, event.nights)
 
     def _confirmed(self, kind: RoomType, recorded: RecordedEvent, event: HoldConfirmed) -> None:
@@ -153,6 +177,12 @@ class Inventory:
             detail = f"hold {event.hold_id} was {'sold' if hold.sold else 'held'}, but ended otherwise"
             self._irregular(recorded, detail, hold.version)
         kind.take(hold.stay, -hold.rooms)
+        following = kind.replacement_of(event.hold_id)
+        if following is not None:
+            kind.share(following, hold, 1)
+            following.replaces = None
+        elif hold.replaces is not None and not hold.sold:
+            kind.share(hold, kind.holds.get(hold.replaces), 1)
         self._count(kind, recorded, event.nights)
 
     def _irregular(self, recorded: RecordedEvent, detail: str, earlier: int = 0) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -55,25 +57,30 @@ class Payment:
         """Money that came in (1) or went back (-1)."""
         self.kept[amount.currency] = self.kept.get(amount.currency, 0) + sign * amount.minor
 
-    def keeps(self, amount: Money) -> bool:
-        """Whether exactly ``amount`` is kept, but for what was given back out of goodwill."""
-        due = {currency: minor + self.goodwill.get(currency, 0) for currency, minor in self.kept.items()}
-        return {currency: minor for currency, minor in due.items() if minor} == (
-            {amount.currency: amount.minor} if amount.minor else {}
-        )
-
     def reserves_since(self, moment: dt.datetime) -> bool:
         """Whether something was authorised before ``moment`` and neither taken nor given back."""
         untouched = self.captured is None and not self.voided
         return untouched and self.authorised_at is not None and self.authorised_at < moment
 
-    @property
-    def told(self) -> str:
-        """What is kept, in words."""
-        amounts = [
-            f"{Money(minor=minor, currency=currency).amount} {currency}" for currency, minor in self.kept.items()
-        ]
-        return " and ".join(amounts) or "nothing"
+
+def keep(payments: Sequence[Payment], amount: Money) -> bool:
+    """Whether they keep exactly ``amount`` together, but for what was given back out of goodwill."""
+    due = Counter[str]()
+    for payment in payments:
+        due.update(payment.kept)
+        due.update(payment.goodwill)
+    return {currency: minor for currency, minor in due.items() if minor} == (
+        {amount.currency: amount.minor} if amount.minor else {}
+    )
+
+
+def told(payments: Sequence[Payment]) -> str:
+    """What they keep together, in words."""
+    kept = Counter[str]()
+    for payment in payments:
+        kept.update(payment.kept)
+    amounts = [f"{Money(minor=minor, currency=currency).amount} {currency}" for currency, minor in kept.items()]
+    return " and ".join(amounts) or "nothing"
 
 
 class Payments:
@@ -118,16 +125,18 @@ class Payments:
                 self._judge_captured(payment_id, payment, bookings.by_id.get(payment.booking_id))
 
     def _judge_settled(self, cut: Cut, booking_id: UUID, booking: Booking) -> None:
-        payment = self._payments.get(booking.payment_id)
-        proof = Place("bookings", booking_id), Place("payments", booking.payment_id)
-        if not (payment.keeps(booking.kept) if payment else booking.kept.minor == 0):
-            kept = booking.kept
+        ids = sorted(booking.payment_ids & self._payments.keys(), key=lambda each: each != booking.payment_id)
+        payments = [self._payments[payment_id] for payment_id in ids]
+        proof = [Place("bookings", booking_id)]
+        proof += [Place("payments", payment_id) for payment_id in ids or (booking.payment_id,)]
+        kept = booking.kept
+        if not keep(payments, kept):
             self.money.violation(
                 f"booking {booking_id} is {booking.status}: {kept.amount} {kept.currency} are to be kept, and"
-                f" {payment.told if payment else 'nothing'} is kept",
+                f" {told(payments)} is kept",
                 *proof,
             )
-        elif payment and payment.reserves_since(cut.now - RESERVED_AT_MOST):
+        elif any(payment.reserves_since(cut.now - RESERVED_AT_MOST) for payment in payments):
             self.money.violation(
                 f"booking {booking_id} is {booking.status}, and its authorisation was not given back", *proof
             )
@@ -146,10 +155,10 @@ class Payments:
     def _judge_captured(self, payment_id: UUID, payment: Payment, booking: Booking | None) -> None:
         """Money that nobody is going to ask for: the booking is not known, stands still, or has another payment."""
         proof = Place("payments", payment_id), Place("bookings", payment.booking_id)
-        captured = f"payment {payment_id} keeps {payment.told} for booking {payment.booking_id}, which"
+        captured = f"payment {payment_id} keeps {told([payment])} for booking {payment.booking_id}, which"
         if booking is None:
             self.money.violation(f"{captured} is not on record", proof[0])
-        elif booking.payment_id != payment_id:
+        elif payment_id not in booking.payment_ids:
             self.money.violation(f"{captured} is paid by {booking.payment_id}", *proof)
         elif booking.quarantined and booking.status not in STANDING:
             self.money.violation(f"{captured} is {booking.status} and whose saga is quarantined", *proof)

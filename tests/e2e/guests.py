@@ -1,4 +1,4 @@
-"""Guests who go on searching, booking and cancelling whatever happens to the platform, and what they were answered."""
+"""Guests who search, book, change and cancel whatever happens to the platform, and what they were answered."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,6 +51,7 @@ class Guests:
         self._guest = platform.client()
         self._hotel: dict[str, str] = {}
         self._token = ""
+        self._changed: set[str] = set()
         self._leaving = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,7 +61,8 @@ class Guests:
         self._guest = await registered(self._platform)
         await until(self._is_found)
         self._token = (await offer(self._guest, self._hotel["hotel_id"]))["offer_token"]
-        habits = (self._search, self._look_at_rooms, self._look_at_hotel, self._look_at_booking, self._book)
+        looks = (self._search, self._look_at_rooms, self._look_at_hotel, self._look_at_booking)
+        habits = (*looks, self._book, self._change)
         self._tasks = [asyncio.create_task(self._repeat(habit)) for habit in habits]
         await self.have_booked(FIRST_BOOKINGS)
         return self
@@ -96,7 +99,7 @@ class Guests:
     async def all_final(self) -> bool:
         """Whether nothing is under way any more."""
         answers = await asyncio.gather(*(self._guest.get(f"/v1/bookings/{each}") for each in self.bookings))
-        return all(answer.status_code == httpx.codes.OK and answer.json()["status"] in FINAL for answer in answers)
+        return all(answer.status_code == httpx.codes.OK and _is_at_rest(answer.json()) for answer in answers)
 
     async def _repeat(self, habit: Callable[[], Awaitable[None]]) -> None:
         while not self._leaving.is_set():
@@ -132,6 +135,24 @@ class Guests:
             body = {"reason": "plans changed"}
             ok(await self._insist("cancel", lambda: self._guest.post(path, json=body, headers=headers)), 200, 202)
 
+    async def _change(self) -> None:
+        """The newest booking that is not to be cancelled gets another night, if that can be had at this moment."""
+        left = [each for each in self.bookings[::2] if each not in self._changed]
+        if not left:
+            return
+        path = f"/v1/bookings/{left[-1]}"
+        check_out = stay(nights=3)["check_out"]
+        ask = partial(self._guest.post, f"{path}/modification-quotes", json={"check_out": check_out})
+        answer = await self._hear("quote", ask)
+        if answer is None or answer.status_code != httpx.codes.OK:
+            return
+        self._changed.add(left[-1])
+        body = {"quote_token": answer.json()["quote_token"], "payment": {"provider": "sandbox", "token": "tok_ok"}}
+        change = partial(
+            self._guest.post, f"{path}/modifications", json=body, headers={"Idempotency-Key": uuid.uuid4().hex}
+        )
+        ok(await self._insist("change", change), 202, 409, 422)
+
     async def _insist(self, asked: str, request: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
         """As a careful client does, ask with the same key again while the platform cannot say what became of it."""
         while True:
@@ -157,6 +178,11 @@ class Guests:
     async def _is_found(self) -> bool:
         answer = await self._guest.get("/v1/hotels", params={"q": self._hotel["name"]})
         return answer.status_code == httpx.codes.OK and bool(answer.json()["items"])
+
+
+def _is_at_rest(booking: dict[str, Any]) -> bool:
+    changing = booking["modification"] is not None and booking["modification"]["status"] not in {"modified", "rejected"}
+    return booking["status"] in FINAL and not changing
 
 
 def _problem(answer: httpx.Response) -> str:

@@ -105,6 +105,15 @@ async def book(
     return await guest.post("/v1/bookings", json=body, headers=headers)
 
 
+async def changed(guest: httpx.AsyncClient, booking: dict[str, Any], nights: int, *, token: str = "tok_ok") -> Any:
+    """The booking after its stay was made so long, or was to be."""
+    path = f"/v1/bookings/{booking['booking_id']}"
+    wish = {"check_out": stay(nights)["check_out"]}
+    quoted = ok(await guest.post(f"{path}/modification-quotes", json=wish))
+    body = {"quote_token": quoted["quote_token"], "payment": {"provider": "sandbox", "token": token}}
+    return ok(await guest.post(f"{path}/modifications", json=body, headers=_key() | {"Prefer": "wait=20"}), 202)
+
+
 async def reviewed(hotelier: httpx.AsyncClient, guest: httpx.AsyncClient, hotel: dict[str, str]) -> httpx.Response:
     """A stay that begins and ends today, and what the guest says of it."""
     booked = ok(await book(guest, (await offer(guest, hotel["hotel_id"], start=TODAY))["offer_token"]), 201)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import uuid
 from functools import partial
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.running import RunningPlatform, ok
-from tests.e2e.stories import TODAY, book, offer, open_hotel, registered, reviewed, stay, until
+from tests.e2e.stories import FIRST_NIGHT, TODAY, book, changed, offer, open_hotel, registered, reviewed, stay, until
 
 
 async def test_a_guest_finds_books_and_cancels(platform: RunningPlatform) -> None:
@@ -45,6 +46,32 @@ async def test_a_guest_finds_books_and_cancels(platform: RunningPlatform) -> Non
             name.rpartition(".")[2] for name in told
         }
         assert all(entry["when"] and entry["who"] for entry in history)
+
+
+async def test_a_guest_changes_the_stay(platform: RunningPlatform) -> None:
+    """A night more is paid, two less go back, and all that anybody reads says so; then all of it is cancelled."""
+    async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
+        hotel = await open_hotel(hotelier)
+        booked = await book(guest, (await offer(guest, hotel["hotel_id"]))["offer_token"])
+        booking, path = ok(booked, 201), booked.headers["Location"]
+        after = booking
+        for nights, total, kept in ((3, "300.00", ["200.00", "100.00"]), (1, "100.00", ["100.00"])):
+            after = await changed(guest, booking, nights)
+            assert (after["modification"]["status"], after["total"]["amount"]) == ("modified", total)
+            assert [paid["keeps"]["amount"] for paid in after["payments"]] == kept
+            await until(partial(_listed_until, guest, booking["booking_id"], after["stay"]["check_out"]))
+            await until(partial(_nights_taken, guest, hotel, nights))
+        assert after["stay"]["check_in"] == FIRST_NIGHT.isoformat()
+        unpaid = await changed(guest, booking, 4, token="tok_declined")
+        assert (unpaid["modification"]["status"], unpaid["modification"]["reason"]) == ("rejected", "payment_declined")
+        assert unpaid["stay"] == after["stay"]
+        ok(await guest.post(f"{path}/cancellation"), 202)
+        await until(lambda: _has_status(guest, path, "cancelled"))
+        await until(lambda: _nights_taken(guest, hotel, 0))
+        history = ok(await guest.get(f"{path}/history"))["items"]
+        taken = [each["details"]["amount"]["minor"] for each in history if each["what"].endswith(".PaymentCaptured")]
+        back = [each["details"]["amount"]["minor"] for each in history if each["what"].endswith(".PaymentRefunded")]
+        assert sum(taken) == sum(back) == 30_000
 
 
 async def test_a_guest_stays(platform: RunningPlatform) -> None:
@@ -192,6 +219,17 @@ async def _has_status(client: httpx.AsyncClient, path: str, status: str) -> bool
 async def _wants_action(client: httpx.AsyncClient, path: str) -> bool:
     answer = await client.get(path)
     return answer.status_code == httpx.codes.OK and bool(answer.json().get("action_url"))
+
+
+async def _listed_until(guest: httpx.AsyncClient, booking_id: str, check_out: str) -> bool:
+    items = ok(await guest.get("/v1/bookings"))["items"]
+    return [item["check_out"] for item in items if item["booking_id"] == booking_id] == [check_out]
+
+
+async def _nights_taken(guest: httpx.AsyncClient, hotel: dict[str, str], nights: int) -> bool:
+    days = {"from": FIRST_NIGHT.isoformat(), "to": (FIRST_NIGHT + dt.timedelta(days=6)).isoformat()}
+    [item] = ok(await guest.get(f"/v1/hotels/{hotel['hotel_id']}/availability", params=days))["items"]
+    return [night["rooms_left"] for night in item["nights"]] == [9] * nights + [10] * (6 - nights)
 
 
 async def _rooms_left(client: httpx.AsyncClient, hotel: dict[str, str], rooms: int) -> bool:

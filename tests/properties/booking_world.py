@@ -10,13 +10,15 @@ import asyncio
 import datetime as dt
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from commands.dispatch import Dispatcher
 from commands.payment_provider import Authorisation, ProviderTimeout, ProviderUnavailable
 from commands.ports import CommandEnvelope, Metadata
-from domain.booking.commands import RequestBooking, RequestCancellation
+from domain.booking.commands import RequestBooking, RequestCancellation, RequestModification
+from domain.booking.identity import payment_id_of
+from domain.booking.modification import GivesUpTooLate
 from domain.booking.state import BOOKING, BookingState
 from domain.hotel.events import CancellationTier, NightPrice, PaymentPolicy
 from domain.inventory.commands import OpenRoomType
@@ -29,17 +31,18 @@ from domain.shared.money import Money
 from domain.shared.stay import Stay
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
+from sagas.modification import MODIFICATION_SAGA
 from sagas.saga import Happening, Saga, SagaState, command_id
 from tests.fakes import FakeProvider, Fakes, envelope_of
 
 T = TypeVar("T")
 
 HOTEL = UUID(int=1001)
-ROOM_TYPE = UUID(int=1002)
+ROOM_TYPES = (UUID(int=1002), UUID(int=1006))
 MONDAY = dt.date(2026, 7, 6)
 NIGHTS = tuple(MONDAY + dt.timedelta(days=day) for day in range(4))
 PRICE = 10_000
-SAGAS: tuple[Saga[Any], ...] = (BOOKING_SAGA, CANCELLATION_SAGA)
+SAGAS: tuple[Saga[Any], ...] = (BOOKING_SAGA, CANCELLATION_SAGA, MODIFICATION_SAGA)
 
 
 class TokenProvider(FakeProvider):
@@ -53,6 +56,17 @@ class TokenProvider(FakeProvider):
     def recover(self) -> None:
         """Nothing fails any more."""
         self._failures.clear()
+
+
+class Wish(NamedTuple):
+    """A stay that somebody wants; ``token`` is what the provider will say."""
+
+    room_type: int
+    first: int
+    nights: int
+    rooms: int
+    policy: PaymentPolicy
+    token: str
 
 
 @dataclass
@@ -82,9 +96,14 @@ class BookingWorld:
         self.undelivered: list[CommandEnvelope] = []
         self.untold: list[Event] = []
         self.history: list[Event] = []
+        self.modifications: dict[UUID, list[UUID]] = {}
         self._seen = dict.fromkeys(self.fakes.streams, 0)
-        opened = OpenRoomType(hotel_id=HOTEL, room_type_id=ROOM_TYPE, owner_id=UUID(int=1003), default_allotment=rooms)
-        self.ask(opened)
+        for room_type_id in ROOM_TYPES:
+            self.ask(
+                OpenRoomType(
+                    hotel_id=HOTEL, room_type_id=room_type_id, owner_id=UUID(int=1003), default_allotment=rooms
+                )
+            )
 
     def close(self) -> None:
         """No more of it."""
@@ -92,49 +111,80 @@ class BookingWorld:
 
     # What people do
 
-    def request(self, first: int, nights: int, rooms: int, policy: PaymentPolicy, token: str) -> None:
-        """Somebody books; ``token`` is what the provider will say."""
+    def request(self, wish: Wish, percent: int) -> None:
+        """Somebody books; to cancel costs ``percent``."""
         booking_id = UUID(int=len(self.bookings) + 1)
         self.bookings.append(booking_id)
-        check_in = NIGHTS[first]
-        stay = Stay(check_in=check_in, check_out=check_in + dt.timedelta(days=nights))
+        self.modifications[booking_id] = []
         self.ask(
             RequestBooking(
                 booking_id=booking_id,
                 guest_id=UUID(int=1004),
                 account_id=UUID(int=1004),
                 hotel_id=HOTEL,
-                room_type_id=ROOM_TYPE,
-                rate_plan_id=UUID(int=1005),
-                stay=stay,
-                today=self.fakes.clock.now().date(),
-                check_in_at=dt.datetime.combine(check_in, dt.time(13), dt.UTC),
-                rooms=rooms,
-                adults=1,
-                children=0,
-                nightly=tuple(NightPrice(date=night, amount_minor=PRICE) for night in stay.nights),
-                currency="EUR",
-                payment_policy=policy,
-                cancellation=(CancellationTier(hours_before=0, percent_charged=40),),
-                payment_provider="sandbox",
-                payment_token=token,
+                **self._terms(wish, percent),
             )
         )
 
+    def modifiable(self) -> list[UUID]:
+        """Bookings that are confirmed, and not about to become something else."""
+        bookings = {booking_id: self.booking(booking_id) for booking_id in self.bookings}
+        return [
+            booking_id
+            for booking_id, booking in bookings.items()
+            if booking.status == "confirmed" and booking.settlement is None and not booking.is_modifying
+        ]
+
+    def modify(self, booking_id: UUID, wish: Wish) -> None:
+        """The guest wants another stay, if that can be asked for."""
+        booking = self.booking(booking_id)
+        assert booking.details is not None
+        number = len(self.modifications[booking_id]) + 1
+        modification_id = UUID(int=booking_id.int * 100 + number)
+        try:
+            self.ask(
+                RequestModification(
+                    booking_id=booking_id,
+                    modification_id=modification_id,
+                    quoted_version=booking.version,
+                    **self._terms(wish, booking.details.cancellation[0].percent_charged),
+                )
+            )
+        except (GivesUpTooLate, IllegalTransition):  # or it is so already, or the stay has begun
+            return
+        self.modifications[booking_id].append(modification_id)
+
+    def _terms(self, wish: Wish, percent: int) -> dict[str, Any]:
+        check_in = NIGHTS[wish.first]
+        stay = Stay(check_in=check_in, check_out=check_in + dt.timedelta(days=wish.nights))
+        return {
+            "room_type_id": ROOM_TYPES[wish.room_type],
+            "rate_plan_id": UUID(int=1005),
+            "stay": stay,
+            "today": MONDAY - dt.timedelta(days=30),
+            "check_in_at": dt.datetime.combine(check_in, dt.time(13), dt.UTC),
+            "rooms": wish.rooms,
+            "adults": 1,
+            "children": 0,
+            "nightly": tuple(NightPrice(date=night, amount_minor=PRICE) for night in stay.nights),
+            "currency": "EUR",
+            "payment_policy": wish.policy,
+            "cancellation": (CancellationTier(hours_before=0, percent_charged=percent),),
+            "payment_provider": "sandbox",
+            "payment_token": wish.token,
+        }
+
     def cancel(self, booking_id: UUID) -> None:
         """The guest cancels, if there is something to cancel."""
-        booking = self.booking(booking_id)
-        if booking.status == "confirmed" and booking.settlement is None:
+        if booking_id in self.modifiable():
             self.ask(RequestCancellation(booking_id=booking_id))
 
-    def act(self, booking_id: UUID, *, approve: bool) -> None:
+    def act(self, payment_id: UUID, booking_id: UUID, *, approve: bool) -> None:
         """The guest approves the payment or does not, or finds that it is too late."""
-        details = self.booking(booking_id).details
-        assert details is not None
         try:
-            self.ask(ResolvePaymentAction(payment_id=details.payment_id, booking_id=booking_id, approve=approve))
+            self.ask(ResolvePaymentAction(payment_id=payment_id, booking_id=booking_id, approve=approve))
         except IllegalTransition:
-            assert self.payment(booking_id).status != "requires_action" or self.payment(booking_id).voiding
+            assert self.payment(payment_id).status != "requires_action" or self.payment(payment_id).voiding
 
     def ask(self, command: Command) -> None:
         """Somebody asks for something, now."""
@@ -160,6 +210,8 @@ class BookingWorld:
             route = saga.routes.get(type(event))
             if route is not None:
                 subject = route(event)
+                if subject is None:
+                    continue
                 running = self.sagas.get(saga.saga_id(subject))
                 if running is not None or type(event) in saga.starts:
                     self._react(saga, saga.saga_id(subject), Happening(self.fakes.clock.now(), event))
@@ -251,12 +303,15 @@ class BookingWorld:
         """The aggregate."""
         return self._run(self.fakes.streams["bookings"].load(BOOKING, booking_id)).state
 
-    def payment(self, booking_id: UUID) -> PaymentState:
-        """The booking's payment."""
-        details = self.booking(booking_id).details
-        assert details is not None
-        return self._run(self.fakes.streams["payments"].load(PAYMENT, details.payment_id)).state
+    def payment(self, payment_id: UUID) -> PaymentState:
+        """The aggregate."""
+        return self._run(self.fakes.streams["payments"].load(PAYMENT, payment_id)).state
 
-    def inventory(self) -> InventoryState:
-        """The one room type."""
-        return self._run(self.fakes.streams["inventory"].load(INVENTORY, ROOM_TYPE)).state
+    def payments(self, booking_id: UUID) -> dict[UUID, PaymentState]:
+        """All payments that a booking may have."""
+        ids = (payment_id_of(booking_id), *self.modifications[booking_id])
+        return {payment_id: self.payment(payment_id) for payment_id in ids}
+
+    def inventory(self, room_type_id: UUID) -> InventoryState:
+        """The aggregate."""
+        return self._run(self.fakes.streams["inventory"].load(INVENTORY, room_type_id)).state

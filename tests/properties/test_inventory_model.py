@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from domain.inventory.commands import ConfirmHold, ExpireHold, HoldRooms, OpenRoomType, ReleaseHold, SetAllotment
 from domain.inventory.decide import (
@@ -39,14 +39,23 @@ MONDAY = dt.date(2026, 6, 1)
 NIGHTS = tuple(MONDAY + dt.timedelta(days=day) for day in range(8))
 EXPIRES = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
-holds = st.integers(1, 12).map(lambda number: UUID(int=number))
+HOLDS = tuple(UUID(int=number) for number in range(1, 17))
+holds = st.sampled_from(HOLDS)
 starts = st.integers(0, 5)
 lengths = st.integers(1, 3)
 rooms = st.integers(1, 3)
 
 
+def booking_of(hold: UUID) -> UUID:
+    """Two bookings have half of the holds each."""
+    return UUID(int=100 + hold.int % 2)
+
+
 class Inventory(RuleBasedStateMachine):
-    """The aggregate beside a model that only knows which hold takes how many rooms on which nights."""
+    """The aggregate beside a model that only knows which hold takes how many rooms on which nights.
+
+    And which is to take the place of which: on a night of both the larger of the two counts, once.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,6 +64,7 @@ class Inventory(RuleBasedStateMachine):
         self.allotment: dict[dt.date, int] = {}
         self.live: dict[UUID, tuple[Stay, int]] = {}
         self.sold: set[UUID] = set()
+        self.following: dict[UUID, UUID] = {}
         self.answered: set[UUID] = set()
         self.withdrawn: set[UUID] = set()
 
@@ -82,9 +92,34 @@ class Inventory(RuleBasedStateMachine):
 
     @rule(hold=holds, start=starts, length=lengths, wanted=rooms)
     def hold_rooms(self, hold: UUID, start: int, length: int, wanted: int) -> None:
+        self.ask(hold, start, length, wanted, None)
+
+    @precondition(lambda self: self.sold)
+    @rule(which=st.integers(0, 11), new=st.integers(0, 11), start=starts, length=lengths, wanted=rooms)
+    def hold_in_place_of_what_was_sold(self, which: int, new: int, start: int, length: int, wanted: int) -> None:
+        old = sorted(self.sold)[which % len(self.sold)]
+        own = [hold for hold in HOLDS if booking_of(hold) == booking_of(old) and hold not in self.answered]
+        self.ask(own[new % len(own)] if own else old, start, length, wanted, old)
+
+    def ask(self, hold: UUID, start: int, length: int, wanted: int, replaces: UUID | None) -> None:
         stay = Stay(check_in=NIGHTS[start], check_out=NIGHTS[start] + dt.timedelta(days=length))
-        command = HoldRooms(**IDS, hold_id=hold, booking_id=hold, stay=stay, rooms=wanted, expires_at=EXPIRES)
-        free = all(self.taken(night) + wanted <= self.allotment[night] for night in stay.nights)
+        command = HoldRooms(
+            **IDS,
+            hold_id=hold,
+            booking_id=booking_of(hold),
+            stay=stay,
+            rooms=wanted,
+            expires_at=EXPIRES,
+            replaces=replaces,
+        )
+        with_it = {**self.live, hold: (stay, wanted)}, dict(self.following)
+        if (
+            replaces is not None
+            and replaces not in self.following.values()
+            and booking_of(replaces) == booking_of(hold)
+        ):
+            with_it[1][hold] = replaces
+        free = all(taken(night, *with_it) <= self.allotment[night] for night in stay.nights)
         events = self.decide(lambda state: decide_hold(state, command))
         if hold in self.withdrawn:
             assert [event.reason for event in events if isinstance(event, HoldRefused)] == ["withdrawn"]
@@ -94,27 +129,28 @@ class Inventory(RuleBasedStateMachine):
         else:
             assert isinstance(events[0], RoomsHeld if free else HoldRefused)
             if free:
-                self.live[hold] = (stay, wanted)
+                self.live, self.following = with_it
         self.answered.add(hold)
 
     @rule(hold=holds)
     def confirm(self, hold: UUID) -> None:
-        events = self.decide(lambda state: decide_confirm(state, ConfirmHold(**IDS, hold_id=hold, booking_id=hold)))
+        confirming = ConfirmHold(**IDS, hold_id=hold, booking_id=booking_of(hold))
+        events = self.decide(lambda state: decide_confirm(state, confirming))
         confirmed = any(isinstance(event, HoldConfirmed) for event in events)
         assert confirmed == (hold in self.live and hold not in self.sold)
         if confirmed:
             self.sold.add(hold)
+            self.forget(self.following.pop(hold, None))
 
     @rule(hold=holds)
     def release(self, hold: UUID) -> None:
-        command = ReleaseHold(**IDS, hold_id=hold, booking_id=hold, reason="given up")
+        command = ReleaseHold(**IDS, hold_id=hold, booking_id=booking_of(hold), reason="given up")
         events = self.decide(lambda state: decide_release(state, command))
         assert any(isinstance(event, HoldReleased) for event in events) == (hold in self.live)
         if hold not in self.answered and hold not in self.withdrawn:
             assert isinstance(events[0], HoldWithdrawn)
             self.withdrawn.add(hold)
-        self.live.pop(hold, None)
-        self.sold.discard(hold)
+        self.forget(hold)
 
     @rule(hold=holds)
     def expire(self, hold: UUID) -> None:
@@ -122,7 +158,7 @@ class Inventory(RuleBasedStateMachine):
         expired = any(isinstance(event, HoldExpired) for event in events)
         assert expired == (hold in self.live and hold not in self.sold)
         if expired:
-            del self.live[hold]
+            self.forget(hold)
 
     @rule(start=starts, length=lengths, offered=st.integers(0, 5))
     def set_allotment(self, start: int, length: int, offered: int) -> None:
@@ -136,8 +172,14 @@ class Inventory(RuleBasedStateMachine):
             assert all(self.taken(night) <= offered for night in nights)
             self.allotment |= dict.fromkeys(nights, offered)
 
+    def forget(self, hold: UUID | None) -> None:
+        if hold is not None:
+            self.live.pop(hold, None)
+            self.sold.discard(hold)
+            self.following = {new: old for new, old in self.following.items() if hold not in {new, old}}
+
     def taken(self, night: dt.date) -> int:
-        return sum(rooms for stay, rooms in self.live.values() if night in stay.nights)
+        return taken(night, self.live, self.following)
 
     @invariant()
     def no_night_is_oversold(self) -> None:
@@ -155,6 +197,13 @@ class Inventory(RuleBasedStateMachine):
     @invariant()
     def the_log_is_the_state(self) -> None:
         assert INVENTORY.fold(self.events) == self.state
+
+
+def taken(night: dt.date, live: Mapping[UUID, tuple[Stay, int]], following: Mapping[UUID, UUID]) -> int:
+    """Rooms that are not free: of two holds that follow one another, the larger."""
+    rooms = {hold: rooms for hold, (stay, rooms) in live.items() if night in stay.nights}
+    twice = [min(rooms[new], rooms[old]) for new, old in following.items() if new in rooms and old in rooms]
+    return sum(rooms.values()) - sum(twice)
 
 
 Inventory.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

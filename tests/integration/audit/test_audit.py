@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from commands.ports import START, LogRun, Position
-from domain.booking.decide import payment_id_of
 from domain.booking.events import BookingConfirmed
+from domain.booking.identity import payment_id_of
 from domain.inventory.events import NightLeft, RoomsHeld
 from domain.payment.events import PaymentRefunded
 from domain.saga.events import SagaCommandIssued, SagaReacted

@@ -30,11 +30,12 @@ from domain.shared.messages import Command, Event
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
 from sagas.handlers import saga_handlers
+from sagas.modification import MODIFICATION_SAGA
 from sagas.runtime import SagaRuntime
 from sagas.saga import Saga
 from tests.fakes import FakeClock
 
-SAGAS = (BOOKING_SAGA, CANCELLATION_SAGA)
+SAGAS = (BOOKING_SAGA, CANCELLATION_SAGA, MODIFICATION_SAGA)
 FAR = dt.timedelta(days=1)
 
 

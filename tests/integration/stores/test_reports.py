@@ -12,14 +12,20 @@ import pytest
 
 from commands.handling import Dependencies
 from commands.ports import CommandEnvelope, Metadata, RecordedEvent
-from domain.booking.events import BookingCancelled, BookingConfirmed, BookingRejected, BookingRequested
+from domain.booking.events import (
+    BookingCancelled,
+    BookingConfirmed,
+    BookingModified,
+    BookingRejected,
+    BookingRequested,
+)
 from domain.shared.errors import InvalidCommand
 from infra.stores.facts import ClickHouseFacts
 from projections.booking_facts import BookingFacts
 from projections.reports import REPORTS, Granularity, ReportName, RunReport, report_handlers
 from projections.writers import FactWriter
 from tests.fakes import NOW, FakeClock, FakeIds
-from tests.unit.projections.booking_events import HOTEL, euros, recorded, told
+from tests.unit.projections.booking_events import HOTEL, as_details, euros, recorded, told
 from tests.unit.projections.recording import run_of
 
 OTHER_HOTEL = UUID(int=77)
@@ -50,6 +56,31 @@ async def facts(tmp_path: Path, fresh_name: Callable[..., str]) -> AsyncIterator
     await store.point("booking_facts", "booking_facts_1")
     yield store
     await store.close()
+
+
+async def test_a_modified_booking_counts_as_it_is_now(facts: ClickHouseFacts) -> None:
+    """Three nights of one room in July become three of two rooms in August."""
+    moved = UUID(int=30)
+    before = told(BookingConfirmed, booking_id=moved, hotel_id=OTHER_HOTEL, rooms=1)
+    after = told(
+        BookingModified,
+        booking_id=moved,
+        hotel_id=OTHER_HOTEL,
+        first=AUGUST,
+        modification_id=UUID(int=31),
+        before=as_details(before),
+        charge=euros(33_000),
+        refund=euros(0),
+        paid=(),
+    )
+    writer = FactWriter(BookingFacts(), facts)
+    for _ in range(2):
+        await writer.write("booking_facts_1", run_of(recorded(before, 2), recorded(after, 4)))
+    [august] = await report(facts, "monthly", OTHER_HOTEL)
+    assert (august["month"], august["bookings"], august["nights"]) == ("2015-08-01", 2, 9)
+    assert (august["revenue_minor"], august["kept_minor"]) == (33_000 + 66_000, 0)
+    nights = await report(facts, "occupancy", OTHER_HOTEL)
+    assert {row["night"]: row["rooms_sold"] for row in nights} == {f"2015-08-0{day}": 3 for day in (1, 2, 3)}
 
 
 async def report(

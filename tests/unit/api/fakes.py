@@ -39,6 +39,7 @@ from projections.replay_orders import ReplayOrders
 from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA
 from sagas.journal import Journal, Teller
+from sagas.modification import MODIFICATION_SAGA
 from sagas.saga import Happening
 from tests.fake_accounts import MemoryAccounts
 from tests.fake_audits import MemoryAuditRecords, PreparedAuditor
@@ -202,7 +203,7 @@ class Memory:
             if isinstance(recorded.event, GuestForgotten):
                 run = LogRun(context, START, recorded.position, (recorded,))
                 await self._forgetting.handle(run, Checkpoint(self._forgetting.name, context, recorded.position))
-            for saga in (BOOKING_SAGA, CANCELLATION_SAGA):
+            for saga in (BOOKING_SAGA, CANCELLATION_SAGA, MODIFICATION_SAGA):
                 if type(recorded.event) in saga.routes:
                     await self._tell(saga, recorded)
 
@@ -212,6 +213,8 @@ class Memory:
 
     async def _tell(self, saga: Any, told: RecordedEvent) -> None:
         subject = saga.routes[type(told.event)](told.event)
+        if subject is None:
+            return
         saga_id = saga.saga_id(subject)
         stream = await self.logs["bookings"].read_stream(saga_id)
         if not stream and type(told.event) not in saga.starts:

@@ -25,7 +25,8 @@ from projections.audit.streams import Streams
 
 NOON = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 HOTEL, ROOM_TYPE, BOOKING, PAYMENT, HOLD, PERSON = (UUID(int=number) for number in range(1, 7))
-BOOKING_SAGA, CANCELLATION_SAGA, REVIEW = UUID(int=8), UUID(int=9), UUID(int=10)
+REVIEW = UUID(int=10)
+SAGAS = {"booking": UUID(int=8), "cancellation": UUID(int=9), "modification": UUID(int=11)}
 FIRST = dt.date(2026, 7, 1)
 STAY = Stay(check_in=FIRST, check_out=FIRST + dt.timedelta(days=2))
 ALL = Period()
@@ -115,23 +116,24 @@ class Logs:
     def sell(self, hold: UUID = HOLD, booking: UUID = BOOKING) -> None:
         self.happen(ROOM_TYPE, HoldConfirmed(**INVENTORY, hold_id=hold, booking_id=booking))
 
-    def pay(self, minor: int = 20_000) -> None:
+    def pay(self, minor: int = 20_000, payment: UUID = PAYMENT) -> None:
+        money = MONEY | {"payment_id": payment}
         self.happen(
-            PAYMENT,
-            PaymentRequested(**MONEY, amount=euros(minor), provider="sandbox", token="tok_ok"),
-            PaymentAuthorised(**MONEY, amount=euros(minor), reference="r"),
-            CaptureRequested(**MONEY, amount=euros(minor)),
-            PaymentCaptured(**MONEY, amount=euros(minor)),
+            payment,
+            PaymentRequested(**money, amount=euros(minor), provider="sandbox", token="tok_ok"),
+            PaymentAuthorised(**money, amount=euros(minor), reference="r"),
+            CaptureRequested(**money, amount=euros(minor)),
+            PaymentCaptured(**money, amount=euros(minor)),
         )
 
     def saga(self, step: str, status: str = "running", *, deadline: dt.timedelta | None = None, **more: Any) -> None:
-        name = more.pop("saga", "booking")
+        name, subject = more.pop("saga", "booking"), more.pop("subject_id", BOOKING)
         self.happen(
-            BOOKING_SAGA if name == "booking" else CANCELLATION_SAGA,
+            SAGAS[name],
             SagaReacted(
-                saga_id=BOOKING_SAGA,
+                saga_id=SAGAS[name],
                 saga=name,
-                subject_id=BOOKING,
+                subject_id=subject,
                 step=step,
                 status=status,
                 cause="a test",

@@ -14,7 +14,7 @@ from commands.handling import expect
 from commands.inventory import expiry_timer
 from commands.ports import Answer
 from domain.booking.commands import ConfirmBooking, RequestBooking, RequestCancellation
-from domain.booking.decide import payment_id_of
+from domain.booking.identity import payment_id_of
 from domain.hotel.cancellation import POLICIES
 from domain.hotel.commands import AddRatePlan, AddRoomType, ChangeHotelDetails, OpenHotel, SetPrices
 from domain.hotel.events import NightPrice

@@ -11,23 +11,34 @@ import pytest
 
 from commands.accounts import Person
 from commands.mailing import TOO_LATE, Mail, MailAway, Mailing, MailRefused
-from commands.notices import REASONS, TOLD, Notice
+from commands.notices import REASONS, TOLD, UNCHANGED_BECAUSE, Notice
 from commands.ports import Checkpoint, RecordedEvent
 from domain.booking.events import (
     BookingCancelled,
     BookingConfirmed,
     BookingDetails,
+    BookingModified,
     BookingRejected,
     GuestCheckedIn,
+    ModificationRejected,
     NoShowRecorded,
     RejectionReason,
 )
 from tests.fakes import FakeClock
-from tests.unit.projections.booking_events import BOOKING, euros, told
+from tests.unit.projections.booking_events import BOOKING, as_details, euros, told
 from tests.unit.projections.recording import recorded, run_of
 
 ADA = Person(UUID(int=1), "Ada Guest", "ada@example.com")
 SETTLED: dict[str, Any] = {"charge": euros(20_000), "refund": euros(46_000), "reason": "ill"}
+CHANGE = UUID(int=20)
+EVEN: dict[str, Any] = {
+    "modification_id": CHANGE,
+    "before": as_details(told(BookingConfirmed)),
+    "charge": euros(0),
+    "refund": euros(0),
+    "paid": (),
+}
+DEARER, CHEAPER = EVEN | {"charge": euros(6_000)}, EVEN | {"refund": euros(6_000)}
 
 
 class World:
@@ -82,6 +93,14 @@ def world() -> World:
         (told(BookingConfirmed), "Your booking at Hotel Alfama is confirmed", "660.00 EUR"),
         (told(BookingRejected, reason="sold_out"), "Your booking at Hotel Alfama could not be made", "last room"),
         (told(BookingCancelled, **SETTLED), "Your booking at Hotel Alfama is cancelled", "460.00 EUR go back to you"),
+        (told(BookingModified, **DEARER), "Your booking at Hotel Alfama has changed", "You have paid 60.00 EUR more"),
+        (told(BookingModified, **CHEAPER), "Your booking at Hotel Alfama has changed", "60.00 EUR go back to you"),
+        (told(BookingModified, **EVEN), "Your booking at Hotel Alfama has changed", "is 660.00 EUR now.\n"),
+        (
+            told(ModificationRejected, modification_id=CHANGE, reason="payment_declined"),
+            "Your booking at Hotel Alfama could not be changed",
+            "was declined. The booking stays as it was",
+        ),
         (told(NoShowRecorded), "Hotel Alfama has been waiting for you", "not arrived"),
     ],
 )
@@ -143,6 +162,12 @@ async def test_a_refused_mail_is_noted_and_the_next_one_sent(world: World) -> No
 
 
 @pytest.mark.parametrize("reason", get_args(RejectionReason))
+def test_every_reason_of_a_rejected_modification_has_words(reason: RejectionReason) -> None:
+    notice = Notice("modification_rejected", "H", dt.date(2026, 7, 1), dt.date(2026, 7, 2), "1.00 EUR", reason=reason)
+    assert UNCHANGED_BECAUSE[reason] in notice.text
+
+
+@pytest.mark.parametrize("reason", get_args(RejectionReason))
 def test_every_reason_of_a_rejection_has_words(reason: RejectionReason) -> None:
     notice = Notice("rejected", "H", dt.date(2026, 7, 1), dt.date(2026, 7, 2), "1.00 EUR", reason=reason)
     assert notice.text == f"H, Wed 01 Jul 2026 to Thu 02 Jul 2026. {REASONS[reason]}"
@@ -153,6 +178,8 @@ def test_all_outcomes_are_told() -> None:
     assert {event.__name__ for event in TOLD} == {
         "BookingConfirmed",
         "BookingRejected",
+        "BookingModified",
+        "ModificationRejected",
         "BookingCancelled",
         "NoShowRecorded",
     }

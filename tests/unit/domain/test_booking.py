@@ -32,7 +32,6 @@ from domain.booking.decide import (
     decide_reject,
     decide_request,
     decide_request_cancellation,
-    payment_id_of,
 )
 from domain.booking.events import (
     BookingAwaitingPayment,
@@ -44,7 +43,9 @@ from domain.booking.events import (
     GuestCheckedIn,
     GuestCheckedOut,
     NoShowRecorded,
+    Paid,
 )
+from domain.booking.identity import hold_id_of, payment_id_of
 from domain.booking.state import BOOKING, BookingState, details_of
 from domain.hotel.cancellation import POLICIES
 from domain.hotel.events import CancellationTier, NightPrice, PaymentPolicy
@@ -109,6 +110,8 @@ CANCELLING = CancellationRequested(
     charge=eur(20_000),
     refund=eur(20_000),
     reason="ill",
+    hold_id=hold_id_of(BOOKING_ID),
+    refunds=(Paid(payment_id=PAYMENT_ID, amount=eur(20_000)),),
 )
 CHECKED_IN, CHECKED_OUT, NO_SHOW = GuestCheckedIn(**DETAILS), GuestCheckedOut(**DETAILS), NoShowRecorded(**DETAILS)
 CANCELLED = BookingCancelled(**DETAILS, charge=eur(20_000), refund=eur(20_000), reason="ill")

@@ -297,6 +297,100 @@ class TestAllotment:
         assert [len(event.nights) for event in events if isinstance(event, AllotmentSet)] == [750]
 
 
+LONGER = Stay(check_in=FIRST, check_out=THIRD + dt.timedelta(days=1))
+LATER = Stay(check_in=SECOND, check_out=THIRD + dt.timedelta(days=1))
+CHANGE = UUID(int=8)
+
+
+def changing(stay: Stay, rooms: int = 1, **changes: Any) -> Any:
+    return holding(**{"hold_id": CHANGE, "stay": stay, "rooms": rooms, "replaces": HOLD, **changes})
+
+
+changed = partial(_swapped(decide_confirm), ConfirmHold(**{**HELD_BY, "hold_id": CHANGE}))
+
+
+def left_by_night(*left: int, first: dt.date = FIRST) -> tuple[NightLeft, ...]:
+    return tuple(
+        NightLeft(date=first + dt.timedelta(days=day), rooms_left=rooms, allotment=2) for day, rooms in enumerate(left)
+    )
+
+
+class TestReplacing:
+    """A booking that has bought all the rooms of two nights buys others in their place."""
+
+    SOLD = given(INVENTORY, OPENED, held(rooms=2, left=0), CONFIRMED)
+
+    def test_nights_that_it_has_are_free_for_it(self) -> None:
+        [event] = self.SOLD.when(changing(LONGER, rooms=2)).then_events()
+        assert isinstance(event, RoomsHeld)
+        assert (event.replaces, event.nights) == (HOLD, left_by_night(0, 0, 0))
+
+    def test_they_are_not_free_for_others(self) -> None:
+        [event] = self.SOLD.when(changing(LONGER, booking_id=uuid4())).then_events()
+        assert isinstance(event, HoldRefused)
+        assert event.sold_out_nights == STAY.nights
+
+    def test_beyond_what_it_has_there_must_be_rooms(self) -> None:
+        third = Stay(check_in=THIRD, check_out=LATER.check_out)
+        other = holding(hold_id=uuid4(), booking_id=uuid4(), stay=third)
+        [event] = self.SOLD.and_when(other).when(changing(LONGER, rooms=2)).then_events()
+        assert isinstance(event, HoldRefused)
+        assert event.sold_out_nights == (THIRD,)
+
+    def test_only_one_hold_stands_to_take_its_place(self) -> None:
+        [event] = self.SOLD.and_when(changing(LATER)).when(changing(STAY, hold_id=uuid4())).then_events()
+        assert isinstance(event, HoldRefused)
+
+    def test_selling_it_gives_the_other_back_with_the_same_stroke(self) -> None:
+        released, confirmed = self.SOLD.and_when(changing(LATER)).when(changed).then_events()
+        assert isinstance(released, HoldReleased)
+        assert (released.hold_id, released.replaced_by, released.after_confirmation) == (HOLD, CHANGE, True)
+        assert released.nights == left_by_night(2, 1), "the first night is free, of the second one room"
+        assert confirmed == HoldConfirmed(**{**HELD_BY, "hold_id": CHANGE})
+
+    def test_after_that_only_the_new_one_counts(self) -> None:
+        state = self.SOLD.and_when(changing(LATER)).and_when(changed).state
+        assert state.taken == {SECOND: Taken(0, 1), THIRD: Taken(0, 1)}
+        assert set(state.sold) == {CHANGE}
+
+    @pytest.mark.parametrize("how", ["released", "expired"])
+    def test_when_it_ends_the_booking_has_what_it_had(self, how: str) -> None:
+        giving_up = partial(_swapped(decide_release), ReleaseHold(**{**HELD_BY, "hold_id": CHANGE}, reason="declined"))
+        running_out = partial(_swapped(decide_expire), ExpireHold(**IDS, hold_id=CHANGE))
+        ending = giving_up if how == "released" else running_out
+        state = self.SOLD.and_when(changing(LATER)).and_when(ending).state
+        assert state.taken == self.SOLD.state.taken
+        assert set(state.sold) == {HOLD}
+
+    def test_what_it_replaces_may_end_first(self) -> None:
+        history = self.SOLD.and_when(changing(LATER))
+        [event] = history.when(releasing).then_events()
+        assert isinstance(event, HoldReleased)
+        assert event.nights == left_by_night(2, 1)
+        state = history.and_when(releasing).state
+        assert state.taken == {SECOND: Taken(1, 0), THIRD: Taken(1, 0)}
+        history.and_when(releasing).when(changed).then(HoldConfirmed(**{**HELD_BY, "hold_id": CHANGE}))
+
+    def test_rules_for_nights_that_it_keeps_are_not_asked_again(self) -> None:
+        closed = restricting(FIRST, SECOND, closed=True, closed_to_arrival=True, min_nights=2)
+        [event] = self.SOLD.and_when(closed).when(changing(LONGER)).then_events()
+        assert isinstance(event, RoomsHeld)
+
+    @pytest.mark.parametrize(
+        ("night", "rules", "stay", "blamed"),
+        [
+            (THIRD, {"closed": True}, LONGER, THIRD),
+            (FIRST, {"max_nights": 2}, LONGER, FIRST),
+            (SECOND, {"closed_to_arrival": True}, LATER, SECOND),
+            (LATER.check_out, {"closed_to_departure": True}, LATER, LATER.check_out),
+        ],
+    )
+    def test_rules_for_what_is_new_are(self, night: dt.date, rules: Any, stay: Stay, blamed: dt.date) -> None:
+        [event] = self.SOLD.and_when(restricting(night, night, **rules)).when(changing(stay)).then_events()
+        assert isinstance(event, HoldRefused)
+        assert (event.reason, event.restricted_nights) == ("restricted", (blamed,))
+
+
 class TestRestrictions:
     def test_nights_are_closed_whatever_is_left(self) -> None:
         given(INVENTORY, OPENED).when(restricting(FIRST, SECOND, closed=True)).then(

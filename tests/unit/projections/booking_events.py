@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from commands.ports import Metadata, Position, RecordedEvent
 from domain.booking.events import BookingDetails
+from domain.booking.state import details_of
 from domain.hotel.events import CancellationTier, NightPrice
 from domain.shared.money import Money
 from domain.shared.stay import Stay
@@ -49,6 +50,11 @@ def told(kind: type[B], *, booking_id: UUID = BOOKING, first: dt.date = FIRST, r
         "cancellation": (CancellationTier(hours_before=0, percent_charged=100),),
     }
     return kind(**{**details, **more})
+
+
+def as_details(event: BookingDetails) -> BookingDetails:
+    """The booking of an event, without what happened to it."""
+    return BookingDetails(**details_of(event))
 
 
 def recorded(event: BookingDetails, version: int) -> RecordedEvent:

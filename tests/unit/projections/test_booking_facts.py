@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -12,12 +13,14 @@ from domain.booking.events import (
     BookingCancelled,
     BookingConfirmed,
     BookingDetails,
+    BookingModified,
     BookingRejected,
     BookingRequested,
     GuestCheckedIn,
     GuestCheckedOut,
     NoShowRecorded,
 )
+from domain.booking.state import details_of
 from projections.booking_facts import BOOKING_EVENTS, ROOM_NIGHTS, BookingFacts
 from tests.unit.projections.booking_events import (
     AT,
@@ -26,6 +29,7 @@ from tests.unit.projections.booking_events import (
     HOTEL,
     PLAN,
     ROOM_TYPE,
+    as_details,
     euros,
     recorded,
     told,
@@ -107,6 +111,33 @@ def test_a_cancellation_replaces_exactly_the_nights_that_were_sold() -> None:
 
     assert keys(CANCELLED, 9) == keys(CONFIRMED, 2)
     assert {(row["status"], row["version"]) for row in rows(CANCELLED, 9)["room_nights"]} == {("cancelled", 9)}
+
+
+def test_a_modification_replaces_the_nights_that_are_kept_and_cancels_those_that_are_given_up() -> None:
+    before = told(BookingConfirmed)
+    shorter = told(BookingConfirmed, first=before.stay.nights[1], rooms=1)
+    after = BookingModified(
+        **details_of(shorter),
+        modification_id=UUID(int=20),
+        before=as_details(before),
+        charge=euros(0),
+        refund=euros(33_000),
+        paid=(),
+    )
+    found = rows(after, 9)
+    [event] = found["booking_events"]
+    assert (event["type"], event["rooms"], event["refund_minor"]) == ("BookingModified", 1, 33_000)
+    nights = {(row["night"], row["room"]): (row["status"], row["amount_minor"]) for row in found["room_nights"]}
+    first, second, third = before.stay.nights
+    assert nights == {
+        (first, 0): ("cancelled", 10_000),
+        (first, 1): ("cancelled", 10_000),
+        (second, 0): ("confirmed", 10_000),
+        (second, 1): ("cancelled", 11_000),
+        (third, 0): ("confirmed", 11_000),
+        (third, 1): ("cancelled", 12_000),
+        (third + dt.timedelta(days=1), 0): ("confirmed", 12_000),
+    }
 
 
 def test_the_same_event_makes_the_same_rows_again() -> None:

@@ -22,6 +22,7 @@ from domain.booking.events import (
     CancellationRequested,
     RejectionReason,
 )
+from domain.booking.identity import hold_id_of, payment_id_of
 from domain.hotel.events import CancellationTier, NightPrice
 from domain.inventory.commands import ConfirmHold, HoldRooms, ReleaseHold
 from domain.inventory.events import (
@@ -49,20 +50,20 @@ from domain.payment.events import (
 from domain.shared.messages import Command, Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
-from sagas.saga import Happening, Reaction, Saga, SagaState, hold_id
+from sagas.saga import Happening, Reaction, Saga, SagaState
 
 S = TypeVar("S", bound=SagaState)
 
 AT = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 BOOKING_ID = UUID(int=1)
-PAYMENT_ID = UUID(int=2)
+PAYMENT_ID = payment_id_of(BOOKING_ID)
 TOTAL = Money(minor=20_000, currency="EUR")
 NOTHING = Money.zero("EUR")
 STAY = Stay(check_in=dt.date(2026, 7, 1), check_out=dt.date(2026, 7, 3))
 HOLD: dict[str, UUID] = {
     "hotel_id": UUID(int=3),
     "room_type_id": UUID(int=4),
-    "hold_id": hold_id(BOOKING_ID),
+    "hold_id": hold_id_of(BOOKING_ID),
     "booking_id": BOOKING_ID,
 }
 PAYMENT: dict[str, UUID] = {"payment_id": PAYMENT_ID, "booking_id": BOOKING_ID}
@@ -316,5 +317,7 @@ def of_booking(event: Event, booking_id: UUID) -> Event:
     """The event, about another booking."""
     changes: dict[str, Any] = {"booking_id": booking_id}
     if "hold_id" in type(event).model_fields:
-        changes["hold_id"] = hold_id(booking_id)
+        changes["hold_id"] = hold_id_of(booking_id)
+    if "payment_id" in type(event).model_fields:
+        changes["payment_id"] = payment_id_of(booking_id)
     return event.model_copy(update=changes)
