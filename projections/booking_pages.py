@@ -15,7 +15,7 @@ from typing import Any
 
 from commands.ports import RecordedEvent
 from domain.booking.events import BookingCancelled, BookingDetails, BookingRejected
-from domain.booking.state import BOOKING_EVENTS, STATUS_AFTER
+from domain.booking.state import ALL_EVENTS, STATUS_AFTER
 from domain.shared.money import Money
 from projections.ports import Document
 from projections.projection import DocumentProjection
@@ -40,7 +40,7 @@ class BookingPages(DocumentProjection):
     name = "booking_pages"
     version = 2
     service = "bookings"
-    takes = BOOKING_EVENTS
+    takes = ALL_EVENTS
 
     def keys(self, recorded: RecordedEvent) -> Iterable[str]:
         """Every booking event names its booking."""

@@ -45,7 +45,7 @@ from api.http.watching import StreamWatch
 from api.platform import Platform
 from api.web.pages import web_plugin
 from commands.tracing import UNTRACED, Tracing
-from domain.booking.state import BOOKING_EVENTS
+from domain.booking.state import ALL_EVENTS
 
 ROUTERS: Sequence[ControllerRouterHandler] = (
     login_router,
@@ -82,7 +82,7 @@ def create_app(platform: Platform, http: HttpSettings | None = None, tracing: Tr
     Serve it without trust in forwarding headers, except of known proxies: they are anybody's to write.
     """
     settings = http or HttpSettings()
-    watch = StreamWatch(platform.logs["bookings"], frozenset(event.topic for event in BOOKING_EVENTS))
+    watch = StreamWatch(platform.logs["bookings"], frozenset(event.topic for event in ALL_EVENTS))
 
     @asynccontextmanager
     async def watching(_: Litestar) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,14 +17,16 @@ from api.web.client import Answer, ApiProblem
 from api.web.forms import submitted
 from api.web.rendering import Page, page, see
 from api.web.visitors import PageRequest
-from api.web.words import cancellation_terms
-from domain.booking.state import OUTCOMES
+from api.web.words import cancellation_terms_at, event_name
+from domain.booking.state import ALL_EVENTS, OUTCOMES
 from domain.review.decide import RATINGS
 
 ARRIVAL_STEPS = {"check-in": {"confirmed", "no_show"}, "no-show": {"confirmed"}, "check-out": {"checked_in"}}
 """What hotels record of a stay, and the statuses in which it makes sense."""
 _STAFF = frozenset({"hotelier", "operator", "admin"})
 _NOT_FOUND, _CONFLICT = 404, 409
+_EVENT_NAMES = " ".join(event_name(event.topic) for event in ALL_EVENTS)
+"""What browsers are told of a booking: each event of the stream has a name, and they ask for it by that."""
 _CURSOR = "cursor"
 _KEPT = frozenset({"type", "asgi", "http_version", "method", "scheme", "client", "server"})
 _FORWARDED = frozenset({b"accept", b"host", b"last-event-id"})
@@ -51,8 +54,8 @@ async def show_booking(
     booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
     stayed = booking["status"] == "checked_out"
     hotel, payment, history, me, review = await asyncio.gather(
-        _hotel(request, booking["hotel_id"]),
-        _if_there(request, booking["payment"]["href"], token),
+        hotel_of(request, booking["hotel_id"]),
+        _if_there(request, payment_href(booking), token),
         _history(request, booking_id, token),
         request.api.get("/v1/me", token),
         _if_there(request, booking["links"]["review"] if stayed else None, token),
@@ -65,14 +68,17 @@ async def show_booking(
         problem.status if problem else 200,
         booking=booking,
         hotel=hotel,
-        room=_room(hotel, booking),
-        plan=_plan(hotel, booking),
+        room=room_of(hotel, booking),
+        plan=plan_of(hotel, booking),
         payment=payment,
         history=history,
         guest_actor=guest_actor,
-        terms=_terms(hotel, booking),
+        terms=cancellation_terms_at(booking, hotel["time_zone"]),
         settled=_is_settled(booking),
-        can_cancel=booking["status"] == "confirmed" and _is_settled(booking) and not _begun(booking),
+        event_names=_EVENT_NAMES,
+        changing=_is_changing(booking),
+        paid=_paid(booking),
+        can_change=can_change(booking),
         arrival_steps=_arrival_steps(booking) if _is_staff(me) and not own else (),
         ratings=reversed(RATINGS) if own and stayed and review is None else (),
         review=review,
@@ -103,7 +109,7 @@ async def act_on_payment(request: PageRequest, booking_id: FromPath[UUID]) -> Pa
     token = await request.token(here)
     fields = await submitted(request)
     booking = await request.api.get(f"/v1/bookings/{booking_id}", token)
-    payment = await _if_there(request, booking["payment"]["href"], token)
+    payment = await _if_there(request, payment_href(booking), token)
     if payment is not None and payment["action_url"]:
         await request.api.post(payment["action_url"], {"approve": fields.get("answer") == "approve"}, token)
     return see(here)
@@ -139,16 +145,16 @@ async def _cancellation(request: PageRequest, booking_id: UUID, notice: str | No
     )
     if quote is None:
         return see(f"/bookings/{booking_id}")
-    hotel = await _hotel(request, booking["hotel_id"])
+    hotel = await hotel_of(request, booking["hotel_id"])
     return page(
         request,
         "cancellation.html",
         _CONFLICT if notice else 200,
         booking=booking,
         hotel=hotel,
-        room=_room(hotel, booking),
+        room=room_of(hotel, booking),
         quote=quote,
-        terms=_terms(hotel, booking),
+        terms=cancellation_terms_at(booking, hotel["time_zone"]),
         key=uuid4().hex,
         notice=notice,
     )
@@ -166,7 +172,7 @@ def _arrival_steps(booking: Answer) -> Sequence[str]:
 async def hotels_of(request: PageRequest, bookings: Iterable[Answer]) -> dict[str, Answer]:
     """The hotels of ``bookings``, by their ids."""
     ids = {booking["hotel_id"] for booking in bookings}
-    hotels = await asyncio.gather(*(_hotel(request, hotel_id) for hotel_id in ids))
+    hotels = await asyncio.gather(*(hotel_of(request, hotel_id) for hotel_id in ids))
     return dict(zip(ids, hotels, strict=True))
 
 
@@ -180,7 +186,8 @@ async def _quote(request: PageRequest, booking_id: UUID, token: str) -> Answer |
         return None
 
 
-async def _hotel(request: PageRequest, hotel_id: str) -> Answer:
+async def hotel_of(request: PageRequest, hotel_id: str) -> Answer:
+    """A booking's hotel."""
     return await request.api.get(f"/v1/hotels/{hotel_id}")
 
 
@@ -201,17 +208,36 @@ async def _history(request: PageRequest, booking_id: UUID, token: str) -> list[A
     return items
 
 
-def _room(hotel: Answer, booking: Answer) -> Answer | None:
+def room_of(hotel: Answer, booking: Answer) -> Answer | None:
+    """The room type of a booking, or of whatever else names one."""
     return next((room for room in hotel["room_types"] if room["room_type_id"] == booking["room_type_id"]), None)
 
 
-def _plan(hotel: Answer, booking: Answer) -> Answer | None:
+def plan_of(hotel: Answer, booking: Answer) -> Answer | None:
+    """The rate plan of a booking, or of whatever else names one."""
     return next((plan for plan in hotel["rate_plans"] if plan["rate_plan_id"] == booking["rate_plan_id"]), None)
 
 
-def _terms(hotel: Answer, booking: Answer) -> list[Any]:
-    check_in_at = dt.datetime.fromisoformat(booking["stay"]["check_in_at"])
-    return cancellation_terms(booking["cancellation_policy"], check_in_at, hotel["time_zone"], dt.datetime.now(dt.UTC))
+def can_change(booking: Answer) -> bool:
+    """Whether it may be modified or cancelled; at what price is said by the API."""
+    return booking["status"] == "confirmed" and _is_settled(booking) and not _begun(booking)
+
+
+def payment_href(booking: Answer) -> str:
+    """The payment that the guest may have to act on: that of a modification that waits for it, or the first."""
+    modification = booking["modification"]
+    waits = modification is not None and modification["status"] == "awaiting_payment"
+    href: str = modification["payment_href"] if waits else booking["payment"]["href"]
+    return href
+
+
+def _paid(booking: Answer) -> Answer | None:
+    """What all payments of a modified booking keep together; None for one with a single payment, which tells more."""
+    payments = booking["payments"]
+    if booking["modification"] is None or not payments:
+        return None
+    kept = sum(Decimal(payment["keeps"]["amount"]) for payment in payments)
+    return {"amount": str(kept), "currency": payments[0]["keeps"]["currency"]}
 
 
 def _begun(booking: Answer) -> bool:
@@ -219,6 +245,10 @@ def _begun(booking: Answer) -> bool:
 
 
 def _is_settled(booking: Answer) -> bool:
-    """Whether nothing more will happen by itself: it has its outcome, and no cancellation is under way."""
+    """Whether nothing more will happen by itself: it has its outcome, and neither ends nor becomes another stay."""
     cancelling = booking["cancellation"] is not None and booking["status"] != "cancelled"
-    return booking["status"] in OUTCOMES and not cancelling
+    return booking["status"] in OUTCOMES and not cancelling and not _is_changing(booking)
+
+
+def _is_changing(booking: Answer) -> bool:
+    return booking["modification"] is not None and booking["modification"]["status"] not in {"modified", "rejected"}

@@ -27,6 +27,7 @@ from api.web.booking_pages import (
 from api.web.client import Backstage, in_process_client
 from api.web.errors import EXCEPTION_HANDLERS, or_page
 from api.web.hotel_pages import hotel_page
+from api.web.modification_pages import modification_page, modify
 from api.web.profile_pages import account_page, delete_account, deleted_page, deletion_page
 from api.web.rendering import engine, static_files
 from api.web.search_pages import start_page
@@ -79,6 +80,8 @@ def _pages() -> Router:
             act_on_payment,
             cancellation_page,
             cancel,
+            modification_page,
+            modify,
             record_arrival,
             write_review,
             account_page,

@@ -13,7 +13,7 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, get_currency_precision
 
-from commands.notices import REASONS
+from commands.notices import REASONS, UNCHANGED_BECAUSE
 
 _LOCALE = "en_GB"
 _EVERYTHING = 100
@@ -177,6 +177,12 @@ def cancellation_terms(
     return terms or [Term("The stay has begun: cancelling is no longer possible", "poor")]
 
 
+def cancellation_terms_at(booking: Mapping[str, Any], time_zone: str) -> list[Term]:
+    """The policy of a booking, or of a quote for one, as it is at this moment."""
+    check_in_at = dt.datetime.fromisoformat(booking["stay"]["check_in_at"])
+    return cancellation_terms(booking["cancellation_policy"], check_in_at, time_zone, dt.datetime.now(dt.UTC))
+
+
 def _term(percent: int, until: str, *, first: bool, last: bool) -> Term:
     if percent == 0:
         return Term("Free cancellation until check-in" if last else f"Free cancellation until {until}", "good")
@@ -219,6 +225,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "payment_policy": _named(_PAYMENT_POLICIES),
     "status": _named(_STATUSES),
     "reason": _named(REASONS),
+    "unchanged_because": _named(UNCHANGED_BECAUSE),
     "payment_status": _named(_PAYMENT_STATUSES),
     "arrival_step": _named(_ARRIVAL_STEPS),
     "event": _event,

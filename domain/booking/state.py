@@ -55,7 +55,7 @@ STATUS_AFTER: Mapping[type[Event], BookingStatus] = {
     NoShowRecorded: "no_show",
 }
 """The status that an event leads to; all others leave it as it is."""
-BOOKING_EVENTS: tuple[type[Event], ...] = (
+ALL_EVENTS: tuple[type[Event], ...] = (
     *STATUS_AFTER,
     CancellationRequested,
     ModificationRequested,

@@ -16,7 +16,7 @@ from domain.booking.events import (
     ModificationRejected,
     ModificationRequested,
 )
-from domain.booking.state import BOOKING_EVENTS, OUTCOMES, STANDING, STATUS_AFTER, BookingStatus
+from domain.booking.state import ALL_EVENTS, OUTCOMES, STANDING, STATUS_AFTER, BookingStatus
 from domain.saga.events import SagaReacted
 from domain.shared.messages import Event
 from domain.shared.money import Money
@@ -83,7 +83,7 @@ class OpenSaga:
 class Bookings:
     """Follows bookings and their sagas."""
 
-    takes: tuple[type[Event], ...] = (*BOOKING_EVENTS, SagaReacted)
+    takes: tuple[type[Event], ...] = (*ALL_EVENTS, SagaReacted)
 
     def __init__(self, period: Period) -> None:
         self.sagas = Findings(

@@ -2,10 +2,6 @@
 "use strict";
 
 const DAY = 24 * 3600 * 1000;
-const BOOKING_EVENTS = [
-  "BookingRequested", "BookingAwaitingPayment", "BookingConfirmed", "BookingRejected",
-  "CancellationRequested", "BookingCancelled",
-];
 
 function setUpTrip(form) {
   const from = form.elements.check_in;
@@ -63,7 +59,7 @@ async function refreshLive() {
 }
 
 function follow() {
-  const address = document.getElementById("live")?.dataset.follow;
+  const { follow: address, events: names } = document.getElementById("live")?.dataset ?? {};
   if (!address) return;
   const events = new EventSource(address);
   let refreshing = Promise.resolve();
@@ -75,7 +71,7 @@ function follow() {
       if (!document.getElementById("live").dataset.follow) events.close();
     }).catch((error) => console.error("this booking could not be shown anew; the next event tries again", error));
   };
-  for (const name of BOOKING_EVENTS) events.addEventListener(name, told);
+  for (const name of names.split(" ")) events.addEventListener(name, told);
 }
 
 document.documentElement.classList.add("js");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
@@ -61,6 +62,36 @@ async def test_a_guest_searches_books_and_cancels(page: Page, embedded_platform:
     await expect(page.get_by_text("€200.00 go back to you.")).to_be_visible()
     await page.get_by_role("link", name="← My bookings").click()
     await expect(page.locator(".booking-card", has_text=hotel["name"])).to_contain_text("€200.00")
+
+
+async def test_a_guest_changes_the_stay(page: Page, embedded_platform: RunningPlatform) -> None:
+    """A night more, paid with 3-D Secure; then two less, which go back."""
+    hotel = await hotel_of(embedded_platform)
+    await register(page)
+    await choose_offer(page, hotel)
+    await pay(page, "Card that works")
+    await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+    await wish(page, nights=3)
+    await expect(page.locator("#difference")).to_have_text("€100.00")
+    await page.get_by_text("Card with 3-D Secure").click()
+    await page.get_by_role("button", name="Change and pay €100.00").click()
+    await expect(page.get_by_role("heading", name="Your bank asks")).to_be_visible()
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+    await expect(page.get_by_text("(3 nights)")).to_be_visible()
+    await expect(page.locator(".sum", has_text="Paid")).to_contain_text("€300.00")
+    await wish(page, nights=1)
+    await expect(page.locator("#difference")).to_have_text("€200.00")
+    await page.get_by_role("button", name="Change the stay").click()
+    await expect(page.get_by_text("(1 night)")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Confirmed")).to_be_visible()
+
+
+async def wish(page: Page, *, nights: int) -> None:
+    await page.get_by_role("link", name="Change the stay").click()
+    check_in = dt.date.fromisoformat(await page.get_by_label("Check-in").input_value())
+    await page.get_by_label("Check-out").fill((check_in + dt.timedelta(days=nights)).isoformat())
+    await page.get_by_role("button", name="See what it costs").click()
 
 
 async def test_a_guest_deletes_the_account(page: Page, embedded_platform: RunningPlatform) -> None:

@@ -108,10 +108,45 @@ def booking(status: str) -> dict[str, Any]:
         "cancellation": {"charge": euros("0.00"), "refund": euros("70.35"), "reason": ""}
         if status == "cancelled"
         else None,
+        "payments": [{"payment_id": PAYMENT, "keeps": euros("70.35"), "href": f"/v1/payments/{PAYMENT}"}],
+        "modification": None,
         "created_at": "2026-05-01T10:00:00Z",
         "updated_at": "2026-05-01T10:00:00Z",
         "version": 2,
         "links": {"review": f"/v1/reviews/{REVIEW}"},
+    }
+
+
+def modification_quote(charge: str) -> dict[str, Any]:
+    """A night more, which costs ``charge`` now; or gives back 50 euros if that is nothing."""
+    longer = {"check_out": (CHECK_IN + dt.timedelta(days=3)).isoformat(), "nights": 3}
+    return {
+        "quote_token": "sealed-quote",
+        "booking_id": BOOKING,
+        "room_type_id": ROOM,
+        "rate_plan_id": PLAN,
+        "stay": booking("confirmed")["stay"] | longer,
+        "rooms": 1,
+        "adults": 2,
+        "children": 0,
+        "price": {"nightly": [], "taxes": euros("0.00"), "total": euros("334.50"), "due_now": euros("100.35")},
+        "difference": euros("100.00"),
+        "charge": euros(charge),
+        "refund": euros("50.00" if charge == "0.00" else "0.00"),
+        "cancellation_policy": offer()["cancellation"],
+        "quoted_at": "2026-05-01T10:00:00Z",
+    }
+
+
+def modification(status: str, reason: str | None = None) -> dict[str, Any]:
+    quoted = modification_quote("30.00")
+    names = ("room_type_id", "rate_plan_id", "stay", "rooms", "adults", "children", "charge", "refund")
+    known = {name: quoted[name] for name in names} | {"total": quoted["price"]["total"]}
+    return known | {
+        "modification_id": REVIEW,
+        "status": status,
+        "reason": reason,
+        "payment_href": f"/v1/payments/{REVIEW}",
     }
 
 
@@ -147,6 +182,8 @@ class FakeApi:
     refusals: dict[str, Json] = field(default_factory=dict)
     action_url: str | None = None
     refund: str = "70.35"
+    charge: str = "30.00"
+    modification: dict[str, Any] | None = None
     guest: dict[str, Any] | None = None
     told: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
     refreshed: int = 0
@@ -273,7 +310,11 @@ async def bookings(request: Asked) -> Json:
 async def one_booking(request: Asked) -> Json:
     known = str(request.path_params["booking_id"]) == BOOKING
     return fake(request).signed_in(request) or (
-        Response(booking(fake(request).status) | ({"guest": fake(request).guest} if fake(request).guest else {}))
+        Response(
+            booking(fake(request).status)
+            | {"modification": fake(request).modification}
+            | ({"guest": fake(request).guest} if fake(request).guest else {})
+        )
         if known
         else problem(404, "not-found")
     )
@@ -307,6 +348,20 @@ async def quote(request: Asked) -> Json:
 async def cancel(request: Asked) -> Json:
     await fake(request).note(request)
     return fake(request).signed_in(request) or Response(booking("confirmed"), status_code=202)
+
+
+@post("/v1/bookings/{booking_id:uuid}/modification-quotes", status_code=200)
+async def quote_modification(request: Asked) -> Json:
+    await fake(request).note(request)
+    refused = fake(request).signed_in(request) or fake(request).refusal(request)
+    return refused or Response(modification_quote(fake(request).charge))
+
+
+@post("/v1/bookings/{booking_id:uuid}/modifications", status_code=202)
+async def modify(request: Asked) -> Json:
+    await fake(request).note(request)
+    refused = fake(request).signed_in(request) or fake(request).refusal(request)
+    return refused or Response(booking("confirmed"), status_code=202)
 
 
 @post("/v1/bookings/{booking_id:uuid}/{step:str}", status_code=200)
@@ -353,6 +408,8 @@ HANDLERS = [
     events,
     quote,
     cancel,
+    quote_modification,
+    modify,
     arrival,
     payment,
     action,
