@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from api.http.requests import ApiRequest
 from api.http.security import BEARER, STAFF, access
 from api.http.sending import send
 from api.http.views import spec, utc
+from commands.ports import RecordedEvent
+from domain.saga.events import SagaReacted
 from domain.shared.errors import NotFound
 from domain.shared.messages import Command
 from projections.folding import page_of
@@ -54,10 +57,17 @@ async def get_saga(request: ApiRequest, saga_id: FromPath[UUID]) -> Json:
         }
         for each in recorded
     ]
-    booking_id = UUID(page["subject_id"])
+    booking_id = _booking_of(recorded)
     timeline = await history_of(request, booking_id, await log.read_stream(booking_id))
     age = request.platform.clock.now() - recorded[0].recorded_at
     return Response(page | {"age_seconds": round(age.total_seconds(), 3), "steps": steps, "timeline": timeline})
+
+
+def _booking_of(recorded: Sequence[RecordedEvent]) -> UUID:
+    """The booking that a saga is about: a modification's knows which, or the event that it failed on does."""
+    last = next(each.event for each in reversed(recorded) if isinstance(each.event, SagaReacted))
+    told = (last.state, *(untold.content for untold in last.untold))
+    return UUID(next((known["booking_id"] for known in told if "booking_id" in known), str(last.subject_id)))
 
 
 @post(

@@ -71,7 +71,7 @@ class OpenSaga:
     """A saga that has not finished."""
 
     saga: str
-    subject_id: UUID
+    booking_id: UUID
     step: str
     status: str
     deadline: dt.datetime | None
@@ -160,7 +160,7 @@ class Bookings:
             "has no deadline" if saga.deadline is None else f"should have been woken at {saga.deadline.isoformat()}"
         )
         self.sagas.violation(
-            f"{saga.saga} saga {saga_id} of booking {saga.subject_id} is {saga.step} and {deadline}",
+            f"{saga.saga} saga {saga_id} of booking {saga.booking_id} is {saga.step} and {deadline}",
             Place("bookings", saga_id, saga.version),
         )
 
@@ -169,7 +169,7 @@ class Bookings:
         for saga_id, saga in self._open.items():
             if saga.status != "running" and self._period.has(saga.at):
                 self.sagas.note(
-                    f"{saga.saga} saga {saga_id} of booking {saga.subject_id} is {saga.status}"
+                    f"{saga.saga} saga {saga_id} of booking {saga.booking_id} is {saga.status}"
                     f" ({saga.step}): {saga.note}",
                     Place("bookings", saga_id, saga.version),
                 )
@@ -228,12 +228,13 @@ class Bookings:
         if recorded.version == 1:
             self.sagas.checked += self._period.has(recorded.metadata.at)
         finished = event.status == "finished"
+        booking_id = self._modifications.get(event.subject_id, event.subject_id)
         if finished:
             self._open.pop(recorded.stream_id, None)
         else:
             self._open[recorded.stream_id] = OpenSaga(
                 event.saga,
-                event.subject_id,
+                booking_id,
                 event.step,
                 event.status,
                 event.deadline,
@@ -241,7 +242,7 @@ class Bookings:
                 recorded.version,
                 recorded.metadata.at,
             )
-        booking = self.by_id.get(self._modifications.get(event.subject_id, event.subject_id))
+        booking = self.by_id.get(booking_id)
         if booking is not None:
             booking.last = recorded.position
             booking.begun |= {event.saga}

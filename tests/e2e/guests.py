@@ -41,7 +41,7 @@ class Heard:
 
 
 class Guests:
-    """Used as a context manager: it is entered when some have booked, and they go on until its end."""
+    """Used as a context manager: it is entered when some have booked and one has changed a booking."""
 
     def __init__(self, platform: RunningPlatform) -> None:
         self.heard: list[Heard] = []
@@ -65,6 +65,7 @@ class Guests:
         habits = (*looks, self._book, self._change)
         self._tasks = [asyncio.create_task(self._repeat(habit)) for habit in habits]
         await self.have_booked(FIRST_BOOKINGS)
+        await until(self._has_changed)
         return self
 
     async def __aexit__(
@@ -95,6 +96,9 @@ class Guests:
             return len(self.bookings) >= enough or any(task.done() for task in self._tasks)
 
         await until(booked)
+
+    async def _has_changed(self) -> bool:
+        return bool(self.tally()["change", 202]) or any(task.done() for task in self._tasks)
 
     async def all_final(self) -> bool:
         """Whether nothing is under way any more."""
@@ -148,9 +152,8 @@ class Guests:
             return
         self._changed.add(left[-1])
         body = {"quote_token": answer.json()["quote_token"], "payment": {"provider": "sandbox", "token": "tok_ok"}}
-        change = partial(
-            self._guest.post, f"{path}/modifications", json=body, headers={"Idempotency-Key": uuid.uuid4().hex}
-        )
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        change = partial(self._guest.post, f"{path}/modifications", json=body, headers=key)
         ok(await self._insist("change", change), 202, 409, 422)
 
     async def _insist(self, asked: str, request: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:

@@ -107,11 +107,30 @@ async def book(
 
 async def changed(guest: httpx.AsyncClient, booking: dict[str, Any], nights: int, *, token: str = "tok_ok") -> Any:
     """The booking after its stay was made so long, or was to be."""
-    path = f"/v1/bookings/{booking['booking_id']}"
+    booking_id = booking["booking_id"]
+    return ok(await modify(guest, booking_id, await quoted(guest, booking_id, nights=nights), token=token), 202)
+
+
+async def quoted(guest: httpx.AsyncClient, booking_id: str, *, nights: int) -> str:
+    """The token of a quote for a stay that is so long."""
     wish = {"check_out": stay(nights)["check_out"]}
-    quoted = ok(await guest.post(f"{path}/modification-quotes", json=wish))
-    body = {"quote_token": quoted["quote_token"], "payment": {"provider": "sandbox", "token": token}}
-    return ok(await guest.post(f"{path}/modifications", json=body, headers=_key() | {"Prefer": "wait=20"}), 202)
+    token: str = ok(await guest.post(f"/v1/bookings/{booking_id}/modification-quotes", json=wish))["quote_token"]
+    return token
+
+
+async def modify(
+    guest: httpx.AsyncClient,
+    booking_id: str,
+    quote_token: str,
+    *,
+    token: str = "tok_ok",
+    wait: int | None = 20,
+    key: str | None = None,
+) -> httpx.Response:
+    """Change a booking as quoted, waiting for the outcome unless ``wait`` is None."""
+    headers = _key(key) | ({"Prefer": f"wait={wait}"} if wait is not None else {})
+    body = {"quote_token": quote_token, "payment": {"provider": "sandbox", "token": token}}
+    return await guest.post(f"/v1/bookings/{booking_id}/modifications", json=body, headers=headers)
 
 
 async def reviewed(hotelier: httpx.AsyncClient, guest: httpx.AsyncClient, hotel: dict[str, str]) -> httpx.Response:

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import uuid
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.e2e.running import RunningPlatform, ok
-from tests.e2e.stories import FIRST_NIGHT, all_bookings, book, offer, open_hotel, registered, stay, until
+from tests.e2e.stories import (
+    FIRST_NIGHT,
+    all_bookings,
+    book,
+    modify,
+    offer,
+    open_hotel,
+    quoted,
+    registered,
+    stay,
+    until,
+)
 
 RUSH = 200
 ROOMS = 10
+CHANGES = 20
 FINAL = {"confirmed", "rejected"}
 
 
@@ -45,6 +59,56 @@ async def test_killed_in_the_middle_of_a_rush(tmp_path: Path) -> None:
             bookings = [ok(await guest.get(f"/v1/bookings/{booking_id}")) for booking_id in accepted]
             assert {booking["status"] for booking in bookings} <= FINAL
             await _everything_agrees(platform, guest, hotel)
+
+
+@pytest.mark.xdist_group("e2e-embedded")
+async def test_killed_in_the_middle_of_changes(tmp_path: Path) -> None:
+    """Every room is sold; half of the guests want a night more, half a night less. None of them is left in between."""
+    platform = RunningPlatform(tmp_path / "data")
+    platform.arguments = ("--demo",)
+    with platform:
+        async with await platform.login("hotelier") as hotelier, await registered(platform) as guest:
+            hotel = await open_hotel(hotelier, rooms=CHANGES)
+            token = (await offer(guest, hotel["hotel_id"]))["offer_token"]
+            booked = [ok(answer, 201) for answer in await asyncio.gather(*(book(guest, token) for _ in range(CHANGES)))]
+            wanted = {each["booking_id"]: 1 + 2 * (number % 2) for number, each in enumerate(booked)}
+            quotes = {
+                booking_id: await quoted(guest, booking_id, nights=nights) for booking_id, nights in wanted.items()
+            }
+            accepted = 0
+
+            async def change(booking_id: str) -> None:
+                nonlocal accepted
+                try:
+                    ok(await modify(guest, booking_id, quotes[booking_id], wait=None, key=booking_id), 202)
+                except httpx.TransportError:
+                    return  # whether it was taken down is found out with the same key
+                accepted += 1
+                if accepted == CHANGES // 4:
+                    platform.kill()
+
+            await asyncio.gather(*(change(booking_id) for booking_id in wanted))
+            assert 0 < accepted < CHANGES, "it was killed too early or too late"
+            platform.start()
+            for booking_id in wanted:
+                ok(await modify(guest, booking_id, quotes[booking_id], wait=None, key=booking_id), 202)
+            await until(lambda: _all_changed(guest, wanted), seconds=60)
+            await until(partial(_free, guest, hotel, [0, CHANGES // 2, CHANGES // 2]), seconds=10)
+            audit = await asyncio.to_thread(platform.run, "audit", "--full", check=False)
+            assert audit.returncode == 0, audit.stdout
+
+
+async def _all_changed(guest: httpx.AsyncClient, wanted: dict[str, int]) -> bool:
+    bookings = [ok(await guest.get(f"/v1/bookings/{booking_id}")) for booking_id in wanted]
+    assert "rejected" not in {booking["modification"]["status"] for booking in bookings}
+    return {booking["booking_id"]: booking["stay"]["nights"] for booking in bookings} == wanted
+
+
+async def _free(guest: httpx.AsyncClient, hotel: dict[str, str], rooms: list[int]) -> bool:
+    """Whether so many rooms are left on each night from the first on."""
+    days = {"from": FIRST_NIGHT.isoformat(), "to": (FIRST_NIGHT + dt.timedelta(days=len(rooms))).isoformat()}
+    [item] = ok(await guest.get(f"/v1/hotels/{hotel['hotel_id']}/availability", params=days))["items"]
+    return [night["rooms_left"] for night in item["nights"]] == rooms
 
 
 async def _rush_until_killed(

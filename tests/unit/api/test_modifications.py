@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from sagas.modification import MODIFICATION_SAGA
 from tests.unit.api.conftest import CHECK_IN, World, book, offer_token, ok, open_hotel, refused
 
 OWNER, GUEST = uuid4(), uuid4()
@@ -180,6 +181,19 @@ async def test_it_is_all_on_record(guest: httpx.AsyncClient, booking: dict[str, 
     notices = ok(await guest.get("/v1/me/notifications"))["items"]
     assert sorted(notice["kind"] for notice in notices) == ["confirmed", "modified", "modified"]
     assert any("200.00 EUR go back to you" in notice["text"] for notice in notices)
+
+
+async def test_operators_see_its_saga_with_the_story_of_the_booking(
+    world: World, guest: httpx.AsyncClient, booking: dict[str, Any]
+) -> None:
+    after = await changed(guest, booking, check_out=3)
+    saga_id = MODIFICATION_SAGA.saga_id(UUID(after["modification"]["modification_id"]))
+    operator = await world.as_("operator")
+    saga = ok(await operator.get(f"/v1/ops/sagas/{saga_id}"))
+    assert (saga["saga"], saga["step"], saga["status"]) == ("modification", "modified", "finished")
+    told = [item["what"].rpartition(".")[2] for item in saga["timeline"]]
+    assert {"BookingRequested", "ModificationRequested", "BookingModified"} <= set(told)
+    assert "tok_ok" not in str(saga)
 
 
 async def test_the_same_key_changes_once(guest: httpx.AsyncClient, booking: dict[str, Any]) -> None:
