@@ -50,7 +50,19 @@ from domain.shared.errors import IllegalTransition
 from domain.shared.messages import Command, Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
-from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, booking_of, purpose, retry_at
+from sagas.saga import (
+    Issue,
+    Reaction,
+    Saga,
+    SagaState,
+    UnplannedHappening,
+    booking_of,
+    finished,
+    noted,
+    purpose,
+    reacting,
+    retry_at,
+)
 
 HOLD_FOR = dt.timedelta(minutes=15)
 ANSWER_WITHIN = dt.timedelta(seconds=30)
@@ -84,10 +96,6 @@ class BookingSaga(SagaState):
     unknown_attempt: int = 0
     announced: bool = False
     rejection: RejectionReason | None = None
-
-
-class UnplannedHappening(Exception):
-    """Something that no plan of this saga leads to; a person has to look at it."""
 
 
 Told = Reaction[BookingSaga]
@@ -184,15 +192,6 @@ def _enter(state: BookingSaga, step: str, at: dt.datetime, attempt: int = 1, **k
     return Reaction(after, (Issue(purpose(here.purpose, attempt), here.command(after)),), deadline)
 
 
-def _finish(state: BookingSaga, step: str) -> Told:
-    return Reaction(state.model_copy(update={"step": step, "status": "finished", "attempts": 1}))
-
-
-def _note(state: BookingSaga, **known: Any) -> Told:
-    """Remember something while waiting for the same thing as before."""
-    return Reaction(state.model_copy(update=known), keep_deadline=True)
-
-
 def _undo(state: BookingSaga, reason: RejectionReason, at: dt.datetime, **known: Any) -> Told:
     """Begin to give everything back; the first reason stays."""
     return _undo_next(state, at, rejection=state.rejection or reason, **known)
@@ -239,7 +238,7 @@ def _rooms_held(state: BookingSaga, event: RoomsHeld, at: dt.datetime) -> Told:
     if state.step == "holding":
         return _enter(state, "confirming_hold", at, **held)
     if state.step == "releasing":
-        return _note(state, **held)
+        return noted(state, **held)
     if state.rejection is not None:
         return _late(state, "release", _release_hold, rooms_held=True)
     return IGNORED
@@ -252,7 +251,7 @@ def _hold_ended(state: BookingSaga, event: Event, at: dt.datetime) -> Told:
     if state.step == "releasing":
         return _undo_next(state, at, hold="ended")
     if state.step == "voiding":
-        return _note(state, hold="ended")
+        return noted(state, hold="ended")
     if state.step in BEFORE_CAPTURE:
         return _undo(state, _loss_of_hold(state, expired=isinstance(event, HoldExpired)), at, hold="ended")
     return IGNORED
@@ -299,7 +298,7 @@ def _authorised(state: BookingSaga, event: PaymentAuthorised, at: dt.datetime) -
     if state.step in PAYING:
         return _enter(state, "confirming_hold", at, payment="authorised", authorised=True)
     if state.step == "voiding":
-        return _note(state, authorised=True)
+        return noted(state, authorised=True)
     if state.rejection is not None:
         return _late(state, "void", _void, authorised=True)
     return IGNORED
@@ -349,12 +348,12 @@ def _captured(state: BookingSaga, event: PaymentCaptured, at: dt.datetime) -> To
 
 def _confirmed(state: BookingSaga, event: BookingConfirmed, at: dt.datetime) -> Told:
     del event, at
-    return _finish(state, "confirmed") if state.step == "confirming" else IGNORED
+    return finished(state, "confirmed") if state.step == "confirming" else IGNORED
 
 
 def _rejected(state: BookingSaga, event: BookingRejected, at: dt.datetime) -> Told:
     del event, at
-    return _finish(state, "rejected") if state.step == "rejecting" else IGNORED
+    return finished(state, "rejected") if state.step == "rejecting" else IGNORED
 
 
 def _deadline_passed(state: BookingSaga, step: str, at: dt.datetime) -> Told:
@@ -419,23 +418,12 @@ def _own(event: Event) -> UUID | None:
     return booking_id
 
 
-def react(state: BookingSaga | None, happening: Happening) -> Told:
-    """See Saga. Raises UnplannedHappening for a capture that was not asked for."""
-    event = happening.event
-    if state is None:
-        return _begin(event, happening.at) if isinstance(event, BookingRequested) else IGNORED
-    if happening.deadline is not None:
-        return _deadline_passed(state, happening.deadline, happening.at)
-    reaction = None if event is None else _REACTIONS.get(type(event))
-    return IGNORED if reaction is None else reaction(state, event, happening.at)
-
-
 BOOKING_SAGA: Saga[BookingSaga] = Saga(
     name="booking",
     state_type=BookingSaga,
     starts=frozenset({BookingRequested}),
     routes=dict.fromkeys((BookingRequested, *_REACTIONS), _own),
-    react=react,
+    react=reacting({BookingRequested: _begin}, _REACTIONS, _deadline_passed),
     commands=frozenset(
         {
             HoldRooms,

@@ -20,7 +20,7 @@ from domain.payment.commands import RefundPayment
 from domain.payment.events import PaymentRefunded
 from domain.shared.messages import Command
 from domain.shared.money import Money
-from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, booking_of, purpose, retry_at
+from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, booking_of, finished, purpose, retry_at
 
 REASON = "cancelled"
 
@@ -139,7 +139,7 @@ def react(state: CancellationSaga | None, happening: Happening) -> Told:
         case PaymentRefunded() if state.step == "refunding" and _is_ours(state, event):
             return _next(state.model_copy(update={"refunded": state.refunded + 1}), at)
         case BookingCancelled() if state.step == "completing":
-            return Reaction(state.model_copy(update={"step": "cancelled", "status": "finished", "attempts": 1}))
+            return finished(state, "cancelled")
     return IGNORED
 
 

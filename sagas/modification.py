@@ -51,8 +51,19 @@ from domain.shared.errors import IllegalTransition
 from domain.shared.messages import Command, Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
-from sagas.booking import HOLD_FOR, UnplannedHappening
-from sagas.saga import Happening, Issue, Reaction, Saga, SagaState, purpose, retry_at
+from sagas.booking import HOLD_FOR
+from sagas.saga import (
+    Issue,
+    Reaction,
+    Saga,
+    SagaState,
+    UnplannedHappening,
+    finished,
+    noted,
+    purpose,
+    reacting,
+    retry_at,
+)
 
 REASON = "modification"
 HELD_BEYOND = dt.timedelta(minutes=5)
@@ -234,15 +245,6 @@ def _undo(state: ModificationSaga, reason: RejectionReason, at: dt.datetime, **k
     return _enter(after, "releasing" if after.hold in {"asked", "held"} else "rejecting", at)
 
 
-def _note(state: ModificationSaga, **known: Any) -> Told:
-    """Remember something while waiting for the same thing as before."""
-    return Reaction(state.model_copy(update=known), keep_deadline=True)
-
-
-def _finish(state: ModificationSaga, step: str) -> Told:
-    return Reaction(state.model_copy(update={"step": step, "status": "finished", "attempts": 1}))
-
-
 def _begun(event: ModificationRequested, at: dt.datetime) -> ModificationSaga:
     return ModificationSaga(
         saga_id=MODIFICATION_SAGA.saga_id(event.modification_id),
@@ -263,6 +265,10 @@ def _begun(event: ModificationRequested, at: dt.datetime) -> ModificationSaga:
     )
 
 
+def _begin(event: ModificationRequested, at: dt.datetime) -> Told:
+    return _enter(_begun(event, at), "holding", at)
+
+
 def _rooms_held(state: ModificationSaga, event: RoomsHeld, at: dt.datetime) -> Told:
     del event
     return _next(state, at, hold="held") if state.step == "holding" else IGNORED
@@ -273,7 +279,7 @@ def _hold_ended(state: ModificationSaga, event: HoldEvent, at: dt.datetime) -> T
     if state.hold in {"ended", "sold"}:
         return IGNORED
     if state.step in {"voiding", "returning", "capturing"}:
-        return _note(state, hold="ended")
+        return noted(state, hold="ended")
     lost_to_payment = isinstance(event, HoldExpired | HoldConfirmationRefused) and state.charge.minor > 0
     return _undo(state, "payment_expired" if lost_to_payment else "sold_out", at, hold="ended")
 
@@ -283,7 +289,7 @@ def _released(state: ModificationSaga, event: HoldReleased, at: dt.datetime) -> 
         return _hold_ended(state, event, at)
     if state.freed:
         return IGNORED
-    return _next(state, at, freed=True) if state.step == "freeing" else _note(state, freed=True)
+    return _next(state, at, freed=True) if state.step == "freeing" else noted(state, freed=True)
 
 
 def _hold_confirmed(state: ModificationSaga, event: HoldConfirmed, at: dt.datetime) -> Told:
@@ -346,12 +352,12 @@ def _refunded(state: ModificationSaga, event: PaymentRefunded, at: dt.datetime) 
 
 def _modified(state: ModificationSaga, event: BookingModified, at: dt.datetime) -> Told:
     del event, at
-    return _finish(state, "modified") if state.step == "completing" else IGNORED
+    return finished(state, "modified") if state.step == "completing" else IGNORED
 
 
 def _rejected(state: ModificationSaga, event: ModificationRejected, at: dt.datetime) -> Told:
     del event, at
-    return _finish(state, "rejected") if state.step == "rejecting" else IGNORED
+    return finished(state, "rejected") if state.step == "rejecting" else IGNORED
 
 
 def _deadline_passed(state: ModificationSaga, step: str, at: dt.datetime) -> Told:
@@ -418,25 +424,12 @@ def modification_of(event: Event) -> UUID | None:
     return None
 
 
-def react(state: ModificationSaga | None, happening: Happening) -> Told:
-    """See Saga. Raises UnplannedHappening for a capture that was not asked for."""
-    event = happening.event
-    if state is None:
-        if not isinstance(event, ModificationRequested):
-            return IGNORED
-        return _enter(_begun(event, happening.at), "holding", happening.at)
-    if happening.deadline is not None:
-        return _deadline_passed(state, happening.deadline, happening.at)
-    reaction = None if event is None else _REACTIONS.get(type(event))
-    return IGNORED if reaction is None else reaction(state, event, happening.at)
-
-
 MODIFICATION_SAGA: Saga[ModificationSaga] = Saga(
     name="modification",
     state_type=ModificationSaga,
     starts=frozenset({ModificationRequested}),
     routes=dict.fromkeys((ModificationRequested, *_REACTIONS), modification_of),
-    react=react,
+    react=reacting({ModificationRequested: _begin}, _REACTIONS, _deadline_passed),
     commands=frozenset(
         {
             HoldRooms,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +21,10 @@ RETRY_AFTER = dt.timedelta(seconds=30)
 RETRY_AT_MOST_AFTER = dt.timedelta(minutes=10)
 
 SagaStatus = Literal["running", "finished", "quarantined"]
+
+
+class UnplannedHappening(Exception):
+    """Something that no plan of this saga leads to; a person has to look at it."""
 
 
 class SagaState(BaseModel):
@@ -73,6 +77,36 @@ class Reaction(Generic[S]):
     deadline: dt.datetime | None = None
     keep_deadline: bool = False
     note: str = ""
+
+
+def reacting(
+    begin: Mapping[type[Event], Callable[[Any, dt.datetime], Reaction[S]]],
+    reactions: Mapping[type[Event], Callable[[S, Any, dt.datetime], Reaction[S]]],
+    deadline_passed: Callable[[S, str, dt.datetime], Reaction[S]],
+) -> Callable[[S | None, Happening], Reaction[S]]:
+    """A ``react`` of one function for each event that begins the saga, or concerns one; all others are ignored."""
+
+    def react(state: S | None, happening: Happening) -> Reaction[S]:
+        if state is not None and happening.deadline is not None:
+            return deadline_passed(state, happening.deadline, happening.at)
+        if happening.event is None:
+            return Reaction(None)
+        kind = type(happening.event)
+        if state is None:
+            return begin[kind](happening.event, happening.at) if kind in begin else Reaction(None)
+        return reactions[kind](state, happening.event, happening.at) if kind in reactions else Reaction(None)
+
+    return react
+
+
+def noted(state: S, **known: Any) -> Reaction[S]:
+    """Remember something while waiting for the same thing as before."""
+    return Reaction(state.model_copy(update=known), keep_deadline=True)
+
+
+def finished(state: S, step: str) -> Reaction[S]:
+    """Nothing is waited for any more."""
+    return Reaction(state.model_copy(update={"step": step, "status": "finished", "attempts": 1}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,8 +117,7 @@ def decide_request_cancellation(state: BookingState, command: RequestCancellatio
     What is kept is never more than what was captured. Raises NotFound (also for somebody else's booking),
     VersionMismatch, AlreadyCancelled, IllegalTransition, InvalidCommand.
     """
-    details = _requested(state, command)
-    require_own(details, command.asked_by)
+    details = require_own(state, command.booking_id, command.asked_by)
     require_version(f"booking {command.booking_id}", state.version, command.expected_version)
     problems = Problems()
     problems.text("reason", command.reason, 500, shortest=0, lines=True)
@@ -212,10 +211,11 @@ def require_past_cancelling(state: BookingState, booking_id: UUID) -> BookingDet
     return state.details
 
 
-def require_own(details: BookingDetails, asked_by: UUID | None) -> None:
-    """Raise NotFound, as if there were no such booking, unless whoever asks has booked it, or may do everything."""
-    if asked_by not in {None, details.account_id}:
-        raise _unknown(details.booking_id)
+def require_own(state: BookingState, booking_id: UUID, asked_by: UUID | None) -> BookingDetails:
+    """The booking of whoever asks (None may do everything). Raises NotFound, for other people's bookings too."""
+    if state.details is None or asked_by not in {None, state.details.account_id}:
+        raise _unknown(booking_id)
+    return state.details
 
 
 def require_at_rest(state: BookingState, booking_id: UUID, allowed: set[BookingStatus], after: str) -> BookingDetails:

@@ -41,8 +41,8 @@ def decide_request_modification(state: BookingState, command: RequestModificatio
     Nights, rooms, room type and rate plan may be given up for as long as a cancellation is free; after that there may
     only be more. Raises NotFound (also for somebody else's booking), IllegalTransition, GivesUpTooLate, InvalidCommand.
     """
+    require_own(state, command.booking_id, command.asked_by)
     details = require_at_rest(state, command.booking_id, {"confirmed"}, "modified")
-    require_own(details, command.asked_by)
     if command.quoted_version != state.version:
         raise IllegalTransition(f"booking {command.booking_id} has changed since the quote was made; ask for another")
     if now >= details.check_in_at:

@@ -172,6 +172,7 @@ class TestAsking:
 
     def test_of_other_peoples_bookings_nothing_is_known(self) -> None:
         asking(REQUESTED, CONFIRMED, asked_by=uuid4()).then_refused(NotFound)
+        asking(REQUESTED, REJECTED, asked_by=uuid4()).then_refused(NotFound)
         asking().then_refused(NotFound)
         asking(REQUESTED, CONFIRMED, asked_by=None).then_events()
 

@@ -11,7 +11,8 @@ from domain.inventory.events import ConfirmationRefusalReason
 from domain.payment.events import DeclineReason
 from domain.shared.errors import IllegalTransition
 from domain.shared.messages import Event
-from sagas.booking import BOOKING_SAGA, BookingSaga, UnplannedHappening
+from sagas.booking import BOOKING_SAGA, BookingSaga
+from sagas.saga import UnplannedHappening
 from tests.unit.sagas import spec
 from tests.unit.sagas.spec import (
     AT,

@@ -44,9 +44,10 @@ from domain.shared.errors import IllegalTransition
 from domain.shared.messages import Command, Event
 from domain.shared.money import Money
 from domain.shared.stay import Stay
-from sagas.booking import BOOKING_SAGA, UnplannedHappening
+from sagas.booking import BOOKING_SAGA
 from sagas.cancellation import CANCELLATION_SAGA, refund_id
 from sagas.modification import MODIFICATION_SAGA, REASON, ModificationSaga, modification_of
+from sagas.saga import UnplannedHappening
 from tests.unit.sagas import spec
 from tests.unit.sagas.spec import AT, BOOKING_ID, HOLD, NOTHING, PAYMENT_ID, STAY, Deadline, History
 
