@@ -88,6 +88,16 @@ class SigningKey:
     created_at: dt.datetime
 
 
+def client_address(client_id: UUID) -> str:
+    """What stands in place of an e-mail address with the account of a machine client."""
+    return f"client-{client_id}{PLATFORMS_OWN}"
+
+
+def is_client(account: Account) -> bool:
+    """Whether it is the account of a machine: its id is the client's id, its password the client's secret."""
+    return account.email == client_address(account.account_id)
+
+
 class Accounts(Protocol):
     """PostgreSQL tables of the users service. Every method raises AccountsUnavailable when they cannot be reached."""
 

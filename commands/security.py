@@ -36,11 +36,24 @@ class TokenPair:
     token_type: str = "Bearer"  # noqa: S105 - the name of the scheme, no secret
 
 
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a machine client gets for its secret: it asks again when ``expires_in`` seconds are over."""
+
+    access_token: str
+    expires_in: int
+    token_type: str = "Bearer"  # noqa: S105 - the name of the scheme, no secret
+
+
 class Tokens(Protocol):
     """Access tokens (15 minutes) and refresh tokens (for 30 days, each good for one use) of sessions."""
 
     async def issue(self, account: Account) -> TokenPair:
         """Begin a session. Raises Unauthenticated for a disabled account."""
+        ...
+
+    async def issue_access(self, account: Account) -> AccessToken:
+        """Begin a session that lasts as long as this one token. Raises Unauthenticated for a disabled account."""
         ...
 
     async def verify(self, access_token: str) -> Principal:

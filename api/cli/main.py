@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import actions, audit, dead_letters, demo, events, imports, keys, projections, sagas, users
+from api.cli import actions, audit, clients, dead_letters, demo, events, imports, keys, projections, sagas, users
 from api.cli.host import CannotStart, Host, ServeOptions
 from api.cli.output import fail, out
 
@@ -57,5 +57,6 @@ def command_line(host: Host, version: str) -> typer.Typer:
     events.add_to(app, host)
     audit.add_to(app, host)
     users.add_to(app, host)
+    clients.add_to(app, host)
     keys.add_to(app, host)
     return app

@@ -7,18 +7,20 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from litestar import Response, Router, get, patch, post
+from litestar.datastructures import FormMultiDict
 from litestar.params import JSONBody
 
+from api.http.clients import CLIENT_UNKNOWN, TokenRefused, client_of
 from api.http.forgetting import forget_me
 from api.http.limits import limit_logins
 from api.http.requests import ApiRequest
 from api.http.schemas import Login, ProfileChange, Registration
 from api.http.security import BEARER, PUBLIC, access
 from api.http.tracing import traceparent_of
-from api.http.views import JwksView, Me, Registered, ServerMetadata, TokenProblem, TokenSet, spec, utc
-from commands.accounts import Account, Role
+from api.http.views import JwksView, Me, Registered, ServerMetadata, TokenAnswer, TokenProblem, TokenSet, spec, utc
+from commands.accounts import Account, Role, is_client
 from commands.ports import CommandEnvelope, Metadata
-from commands.security import TokenPair
+from commands.security import AccessToken, TokenPair
 from domain.account.commands import RegisterAccount
 from domain.shared.errors import Unauthenticated
 
@@ -42,7 +44,7 @@ async def log_in(request: ApiRequest, data: JSONBody[Login]) -> Json:
     platform = request.platform
     account = await platform.accounts.by_email(data.email)
     right = await platform.passwords.verify(account.password_hash if account else None, data.password)
-    if account is None or not right or account.disabled:
+    if account is None or not right or account.disabled or is_client(account):
         raise Unauthenticated("the e-mail address or the password is wrong")
     if platform.passwords.needs_rehash(account.password_hash):
         stronger = await platform.passwords.hash(data.password)
@@ -54,26 +56,31 @@ async def log_in(request: ApiRequest, data: JSONBody[Login]) -> Json:
     "/token",
     status_code=200,
     responses={
-        200: spec(TokenSet, description="The next tokens of the session."),
+        200: spec(TokenAnswer, description="The next tokens of the session, or a client's token."),
         400: spec(TokenProblem, description="RFC 6749, section 5.2."),
+        401: spec(TokenProblem, description="The client's id or secret is wrong."),
     },
 )
 async def exchange_token(request: ApiRequest) -> Json:
-    """OAuth 2 token endpoint, a form: ``grant_type=refresh_token`` and ``refresh_token``. Each is good for one use."""
+    """OAuth 2 token endpoint, a form; ``grant_type`` says what for a token is given.
+
+    ``refresh_token`` with the ``refresh_token`` of a session: each is good for one use. ``client_credentials`` with the
+    id and secret of a machine client, by HTTP Basic or as ``client_id`` and ``client_secret``.
+    """
     form = await request.form()
-    grants, tokens = form.getall("grant_type", []), form.getall("refresh_token", [])
-    if len(grants) != 1:
-        return _token_problem("invalid_request", "give grant_type once")
-    if grants[0] != "refresh_token":
-        return _token_problem(
-            "unsupported_grant_type", "the only grant_type is refresh_token; begin with /v1/auth/login"
-        )
-    if len(tokens) != 1:
-        return _token_problem("invalid_request", "give refresh_token once")
     try:
-        return _tokens(await request.platform.tokens.refresh(tokens[0]))
+        grant = _once(form, "grant_type")
+        if grant == "refresh_token":
+            return _tokens(await request.platform.tokens.refresh(_once(form, "refresh_token")))
+        if grant == "client_credentials":
+            return _tokens(await request.platform.tokens.issue_access(await client_of(request, form)))
+    except TokenRefused as refusal:
+        return _token_problem(refusal.error, refusal.description, refusal.status)
     except Unauthenticated as error:
         return _token_problem("invalid_grant", error.detail)
+    return _token_problem(
+        "unsupported_grant_type", "grant_type is refresh_token or client_credentials; people begin with /v1/auth/login"
+    )
 
 
 @post("/logout", status_code=204, guards=access(), security=BEARER)
@@ -111,9 +118,9 @@ async def get_server_metadata(request: ApiRequest) -> Json:
             "issuer": base,
             "token_endpoint": f"{base}/v1/auth/token",
             "jwks_uri": f"{base}/.well-known/jwks.json",
-            "grant_types_supported": ["refresh_token"],
+            "grant_types_supported": ["refresh_token", "client_credentials"],
             "response_types_supported": [],
-            "token_endpoint_auth_methods_supported": ["none"],
+            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
         }
     )
 
@@ -122,19 +129,23 @@ async def opened_account(
     request: ApiRequest, data: Registration, roles: frozenset[Role], opened_by: UUID | None = None
 ) -> Account:
     """A new account, on record; ``opened_by`` None: by its owner. Raises EmailTaken, PasswordRefused."""
-    platform = request.platform
     account = Account(
-        account_id=platform.new_id(),
+        account_id=request.platform.new_id(),
         email=data.email,
         name=data.name,
         phone=data.phone,
         locale=data.locale,
         roles=roles,
-        password_hash=await platform.passwords.hash(data.password),
-        created_at=platform.clock.now(),
+        password_hash=await request.platform.passwords.hash(data.password),
+        created_at=request.platform.clock.now(),
     )
-    await platform.accounts.register(account)
-    await platform.bus.send(_on_record(request, account, opened_by or account.account_id))
+    return await put_on_record(request, account, opened_by or account.account_id)
+
+
+async def put_on_record(request: ApiRequest, account: Account, opened_by: UUID) -> Account:
+    """Keep a new account, and the event that it was opened. Raises EmailTaken."""
+    await request.platform.accounts.register(account)
+    await request.platform.bus.send(_on_record(request, account, opened_by))
     return account
 
 
@@ -168,12 +179,21 @@ def _me(account: Account) -> dict[str, Any]:
     }
 
 
-def _tokens(pair: TokenPair) -> Json:
-    return Response(dataclasses.asdict(pair))
+def _tokens(given: TokenPair | AccessToken) -> Json:
+    return Response(dataclasses.asdict(given), headers={"Cache-Control": "no-store"})
 
 
-def _token_problem(error: str, description: str) -> Json:
-    return Response({"error": error, "error_description": description}, status_code=400)
+def _once(form: FormMultiDict, name: str) -> str:
+    """The one value that a form has for ``name``. Raises TokenRefused."""
+    values = form.getall(name, [])
+    if len(values) != 1 or not isinstance(values[0], str):
+        raise TokenRefused("invalid_request", f"give {name} once")
+    return values[0]
+
+
+def _token_problem(error: str, description: str, status: int = 400) -> Json:
+    headers = {"WWW-Authenticate": 'Basic realm="nightledger"'} if status == CLIENT_UNKNOWN else {}
+    return Response({"error": error, "error_description": description}, status_code=status, headers=headers)
 
 
 login_router = Router(

@@ -84,10 +84,12 @@ _FORM = {
         "application/x-www-form-urlencoded": {
             "schema": {
                 "type": "object",
-                "required": ["grant_type", "refresh_token"],
+                "required": ["grant_type"],
                 "properties": {
-                    "grant_type": {"type": "string", "enum": ["refresh_token"]},
+                    "grant_type": {"type": "string", "enum": ["refresh_token", "client_credentials"]},
                     "refresh_token": {"type": "string"},
+                    "client_id": {"type": "string", "format": "uuid"},
+                    "client_secret": {"type": "string"},
                 },
             }
         }

@@ -1,25 +1,28 @@
-"""What operators do about accounts and keys: make accounts of any role, and sign with new keys."""
+"""What operators do about accounts, machine clients and keys: let them in or not, and sign with new keys."""
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from pydantic import Field
 
-from api.http.accounts import opened_account
+from api.http.accounts import opened_account, put_on_record
 from api.http.on_record import Order, on_record
 from api.http.requests import ApiRequest
 from api.http.schemas import Email, Line, Password, Registration
 from api.http.security import BEARER, STAFF, access
 from api.http.views import View, spec
-from commands.accounts import Role
+from commands.accounts import Account, Role, client_address, is_client
+from domain.shared.errors import NotFound
 
 Json = Response[dict[str, Any]]
 _PASSWORD_BYTES = 18
+_SECRET_BYTES = 32
 
 
 class NewUser(Order):
@@ -37,6 +40,29 @@ class UserCreated(View):
     user_id: UUID
     roles: list[Role]
     password: str | None
+    action_id: UUID
+
+
+class NewClient(Order):
+    """A machine that is to use the API in its own name, say to read reports every night."""
+
+    name: Line
+    roles: Annotated[frozenset[Role], Field(min_length=1)]
+
+
+class ClientCreated(View):
+    """The client's id, and its secret, which is told this once."""
+
+    client_id: UUID
+    client_secret: str
+    roles: list[Role]
+    action_id: UUID
+
+
+class ClientRevoked(View):
+    """The client that is let in no more."""
+
+    client_id: UUID
     action_id: UUID
 
 
@@ -67,6 +93,49 @@ async def create_user(request: ApiRequest, data: JSONBody[NewUser]) -> Json:
     return Response(answer, status_code=201, headers={"Cache-Control": "no-store"})
 
 
+@post("/clients", status_code=201, responses={201: spec(ClientCreated, description="The client exists.")})
+async def create_client(request: ApiRequest, data: JSONBody[NewClient]) -> Json:
+    """Let a machine in: it gets tokens for the id and secret that are told this once (``client_credentials``)."""
+    platform, client_id = request.platform, request.platform.new_id()
+    secret, roles = secrets.token_urlsafe(_SECRET_BYTES), sorted(data.roles)
+    account = Account(
+        account_id=client_id,
+        email=client_address(client_id),
+        name=data.name,
+        phone=None,
+        locale=None,
+        roles=data.roles,
+        password_hash=await platform.passwords.hash(secret),
+        created_at=platform.clock.now(),
+    )
+    async with on_record(request, "clients.create", f"{data.name}: {', '.join(roles)}", data.why) as record:
+        await put_on_record(request, account, request.principal.account_id)
+        record.outcome["client_id"] = str(client_id)
+    answer = {
+        "client_id": str(client_id),
+        "client_secret": secret,
+        "roles": roles,
+        "action_id": str(record.action_id),
+    }
+    return Response(answer, status_code=201, headers={"Cache-Control": "no-store"})
+
+
+@post(
+    "/clients/{client_id:uuid}/revoke",
+    status_code=200,
+    responses={200: spec(ClientRevoked, description="The client gets no tokens any more.")},
+)
+async def revoke_client(request: ApiRequest, client_id: FromPath[UUID], data: JSONBody[Order | None] = None) -> Json:
+    """Let a machine in no more. Tokens that it has end at once (in other processes within seconds)."""
+    async with on_record(request, "clients.revoke", str(client_id), data.why if data else "") as record:
+        account = await request.platform.accounts.by_id(client_id)
+        if account is None or not is_client(account):
+            raise NotFound(f"there is no client {client_id}")
+        await request.platform.accounts.update(dataclasses.replace(account, disabled=True))
+        await request.platform.tokens.revoke(client_id)
+    return Response({"client_id": str(client_id), "action_id": str(record.action_id)})
+
+
 @post("/keys/rotate", status_code=200, responses={200: spec(KeysRotated, description="New keys are used.")})
 async def rotate_keys(request: ApiRequest, data: JSONBody[Order | None] = None) -> Json:
     """Sign tokens and seal offers with new keys. What the old ones have signed is good until it expires.
@@ -83,5 +152,9 @@ async def rotate_keys(request: ApiRequest, data: JSONBody[Order | None] = None) 
 
 
 staff_router = Router(
-    "/v1/ops", guards=access(*STAFF), security=BEARER, tags=["Operations"], route_handlers=[create_user, rotate_keys]
+    "/v1/ops",
+    guards=access(*STAFF),
+    security=BEARER,
+    tags=["Operations"],
+    route_handlers=[create_user, create_client, revoke_client, rotate_keys],
 )

@@ -51,6 +51,15 @@ class TokenSet(View):
     expires_in: int
 
 
+class TokenAnswer(View):
+    """RFC 6749, section 5.1; machine clients get no refresh token, but ask again."""
+
+    access_token: str
+    refresh_token: str | None = None
+    token_type: Literal["Bearer"]
+    expires_in: int
+
+
 class TokenProblem(View):
     """RFC 6749, section 5.2."""
 

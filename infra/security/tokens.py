@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from commands.accounts import Account, Accounts, Role, SigningKey
 from commands.ports import Clock, NewId
-from commands.security import Principal, TokenPair
+from commands.security import AccessToken, Principal, TokenPair
 from domain.shared.errors import Unauthenticated
 from infra.security.keys import FRESH_FOR, KeyRing
 
@@ -92,6 +92,20 @@ class TokenService:
         ends_at = self._clock.now() + SESSION_LIFETIME
         await self._accounts.open_session(session_id, account.account_id, token_id, ends_at)
         return await self._pair(account, session_id, token_id, int(ends_at.timestamp()))
+
+    async def issue_access(self, account: Account) -> AccessToken:
+        """See Tokens."""
+        _refuse_disabled(account)
+        session_id, now = self._new_id(), self._clock.now()
+        await self._accounts.open_session(session_id, account.account_id, self._new_id().hex, now + ACCESS_LIFETIME)
+        claims = {
+            "jti": self._new_id().hex,
+            "exp": int((now + ACCESS_LIFETIME).timestamp()),
+            "roles": sorted(account.roles),
+            "auth_time": int(now.timestamp()),
+        }
+        signed = await self._sign("access", account.account_id, session_id, claims)
+        return AccessToken(signed, int(ACCESS_LIFETIME.total_seconds()))
 
     async def verify(self, access_token: str) -> Principal:
         """See Tokens."""
