@@ -17,6 +17,7 @@ from api.http.history import history_of
 from api.http.idempotency import Once, answered_once, once
 from api.http.moments import AsOf, moment_of, not_yet
 from api.http.outcomes import answer_headers, settled
+from api.http.owners import hotels_of
 from api.http.payments import require_provider
 from api.http.positions import reached
 from api.http.quoting import Offered
@@ -35,9 +36,7 @@ from domain.shared.errors import Forbidden, InvalidCommand
 from projections.ports import Document, Where
 
 BOOKING_PAGES = "booking_pages"
-HOTEL_PAGES = "hotel_pages"
 Json = Response[dict[str, Any] | None]
-_OWNED_AT_ONCE = 500
 
 
 @post(
@@ -201,26 +200,8 @@ async def _whose(request: ApiRequest) -> list[Where]:
     if is_staff(principal):
         return []
     if "hotelier" in principal.roles:
-        return [Where("hotel_id", "in", await _hotels_of(request, principal.account_id))]
+        return [Where("hotel_id", "in", await hotels_of(request, principal.account_id))]
     return [Where("account_id", "eq", str(principal.account_id))]
-
-
-async def _hotels_of(request: ApiRequest, owner_id: UUID) -> list[str]:
-    owned: list[str] = []
-    cursor: str | None = None
-    while True:
-        page = await request.platform.documents.find(
-            HOTEL_PAGES,
-            [Where("owner_id", "eq", str(owner_id))],
-            order_by="hotel_id",
-            descending=False,
-            limit=_OWNED_AT_ONCE,
-            cursor=cursor,
-        )
-        owned += [hotel["hotel_id"] for hotel in page.items]
-        cursor = page.next_cursor
-        if cursor is None:
-            return owned
 
 
 def _item(document: Document) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import pytest
 
 from commands.ports import Answer, CommandEnvelope
 from projections.reports import REPORTS, RunReport
-from tests.unit.api.conftest import World, ok, refused
+from tests.unit.api.conftest import World, ok, open_hotel, refused
 from tests.unit.api.fakes import Memory
 
-HOTEL = uuid4()
+HOTEL, OWNER = uuid4(), uuid4()
 ROW = {
     "hotel_id": str(HOTEL),
     "night": "2026-07-01",
@@ -52,6 +52,30 @@ def asked(monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, Any]]) -> list[R
 @pytest.fixture
 async def analyst(world: World) -> httpx.AsyncClient:
     return await world.as_("analyst")
+
+
+@pytest.fixture
+async def hotels(world: World) -> list[str]:
+    """Two of OWNER's, and one of somebody else's."""
+    mine = await world.as_("hotelier", account_id=OWNER)
+    theirs = await world.as_("hotelier")
+    return [(await open_hotel(hotelier))["hotel_id"] for hotelier in (mine, mine, theirs)]
+
+
+async def test_hoteliers_see_their_own_hotels(
+    world: World, hotels: list[str], asked: list[RunReport], rows: list[dict[str, Any]]
+) -> None:
+    mine = await world.as_("hotelier", account_id=OWNER)
+    assert ok(await mine.get("/v1/analytics/occupancy", params=PERIOD))["items"] == rows
+    assert sorted(map(str, asked[-1].hotels)) == sorted(hotels[:2])
+    ok(await mine.get("/v1/analytics/monthly", params=PERIOD | {"hotel_id": hotels[1]}))
+    assert [str(each) for each in asked[-1].hotels] == [hotels[1]]
+    for hotel_id in (hotels[2], str(uuid4())):
+        refused(await mine.get("/v1/analytics/monthly", params=PERIOD | {"hotel_id": hotel_id}), 403, "forbidden")
+    nobody = await world.as_("hotelier")
+    assert ok(await nobody.get("/v1/analytics/occupancy", params=PERIOD))["items"] == []
+    assert len(asked) == 2, "no hotels are not all hotels"
+    refused(await (await world.as_("guest")).get("/v1/analytics/monthly", params=PERIOD), 403, "forbidden")
 
 
 async def test_a_report_is_a_list(analyst: httpx.AsyncClient, asked: list[RunReport]) -> None:
