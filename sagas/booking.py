@@ -387,6 +387,7 @@ def refuse(event: Event, at: dt.datetime) -> Told:
     return _enter(_begun(event, at), "rejecting", at, rejection="provider_unavailable")
 
 
+_BEGINNINGS: Mapping[type[Event], Callable[[Any, dt.datetime], Told]] = {BookingRequested: _begin}
 _REACTIONS: Mapping[type[Event], Callable[[BookingSaga, Any, dt.datetime], Told]] = {
     RoomsHeld: _rooms_held,
     HoldRefused: _hold_ended,
@@ -421,9 +422,9 @@ def _own(event: Event) -> UUID | None:
 BOOKING_SAGA: Saga[BookingSaga] = Saga(
     name="booking",
     state_type=BookingSaga,
-    starts=frozenset({BookingRequested}),
-    routes=dict.fromkeys((BookingRequested, *_REACTIONS), _own),
-    react=reacting({BookingRequested: _begin}, _REACTIONS, _deadline_passed),
+    starts=frozenset(_BEGINNINGS),
+    routes=dict.fromkeys((*_BEGINNINGS, *_REACTIONS), _own),
+    react=reacting(_BEGINNINGS, _REACTIONS, _deadline_passed),
     commands=frozenset(
         {
             HoldRooms,

@@ -388,6 +388,7 @@ def refuse(event: Event, at: dt.datetime) -> Told:
     return _enter(_begun(event, at), "rejecting", at, rejection="provider_unavailable", hold="ended")
 
 
+_BEGINNINGS: Mapping[type[Event], Callable[[Any, dt.datetime], Told]] = {ModificationRequested: _begin}
 _REACTIONS: Mapping[type[Event], Callable[[ModificationSaga, Any, dt.datetime], Told]] = {
     RoomsHeld: _rooms_held,
     HoldRefused: _hold_ended,
@@ -427,9 +428,9 @@ def modification_of(event: Event) -> UUID | None:
 MODIFICATION_SAGA: Saga[ModificationSaga] = Saga(
     name="modification",
     state_type=ModificationSaga,
-    starts=frozenset({ModificationRequested}),
-    routes=dict.fromkeys((ModificationRequested, *_REACTIONS), modification_of),
-    react=reacting({ModificationRequested: _begin}, _REACTIONS, _deadline_passed),
+    starts=frozenset(_BEGINNINGS),
+    routes=dict.fromkeys((*_BEGINNINGS, *_REACTIONS), modification_of),
+    react=reacting(_BEGINNINGS, _REACTIONS, _deadline_passed),
     commands=frozenset(
         {
             HoldRooms,

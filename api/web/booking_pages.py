@@ -23,7 +23,8 @@ from domain.review.decide import RATINGS
 
 ARRIVAL_STEPS = {"check-in": {"confirmed", "no_show"}, "no-show": {"confirmed"}, "check-out": {"checked_in"}}
 """What hotels record of a stay, and the statuses in which it makes sense."""
-_STAFF = frozenset({"hotelier", "operator", "admin"})
+_OPERATORS = frozenset({"operator", "admin"})
+_STAFF = _OPERATORS | {"hotelier"}
 _NOT_FOUND, _CONFLICT = 404, 409
 _EVENT_NAMES = " ".join(event_name(event.topic) for event in ALL_EVENTS)
 """What browsers are told of a booking: each event of the stream has a name, and they ask for it by that."""
@@ -78,7 +79,7 @@ async def show_booking(
         event_names=_EVENT_NAMES,
         changing=_is_changing(booking),
         paid=_paid(booking),
-        can_change=can_change(booking),
+        can_change=can_change(booking) and (own or not _OPERATORS.isdisjoint(me["roles"])),
         arrival_steps=_arrival_steps(booking) if _is_staff(me) and not own else (),
         ratings=reversed(RATINGS) if own and stayed and review is None else (),
         review=review,

@@ -18,7 +18,7 @@ from tests.e2e.running import RunningPlatform, ok
 from tests.e2e.stories import FIRST_NIGHT, LAST_NIGHT, book, offer, open_hotel, registered, stay, until
 
 FINAL = {"confirmed", "rejected", "cancelled"}
-PAUSE_SECONDS = 0.3
+PAUSE_SECONDS = 0.4
 """Between two requests of one guest: the load is steady, and small enough for a machine that does other things too."""
 ROOMS = 600
 FIRST_BOOKINGS = 3

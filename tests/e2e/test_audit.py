@@ -13,7 +13,7 @@ import httpx
 from tests.e2e.running import RunningPlatform, ok
 from tests.e2e.stories import book, offer, open_hotel, registered, reviewed
 
-BOOKINGS = 24
+BOOKINGS = 12
 
 
 async def test_audits_beside_live_bookings_find_nothing(platform: RunningPlatform) -> None:

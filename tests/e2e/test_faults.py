@@ -15,8 +15,8 @@ from tests.e2e.running import RunningPlatform, ok
 from tests.e2e.stories import FIRST_NIGHT, all_bookings, book, offer, open_hotel, registered, until
 from tests.servers.rabbitmq import RabbitMQ
 
-BOOKINGS = 150
-ROOMS = 100
+BOOKINGS = 100
+ROOMS = 70
 RETRIED = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT}
 
 pytestmark = pytest.mark.xdist_group("e2e-real")

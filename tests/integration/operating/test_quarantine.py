@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from domain.booking.events import BookingRequested
 from domain.payment.events import PaymentAuthorised
 from sagas import booking as booking_saga
 from sagas.booking import BOOKING_SAGA, Told
@@ -56,7 +57,8 @@ async def test_a_booking_whose_saga_cannot_begin_is_rejected(world: World, monke
     hotel = await open_hotel(world.client, rooms=9)
     token = (await offer(world.client, hotel["hotel_id"]))["offer_token"]
     with monkeypatch.context() as broken:
-        broken.setattr(booking_saga, "_begin", _fails)
+        beginnings: Any = booking_saga._BEGINNINGS  # noqa: SLF001 - as above
+        broken.setitem(beginnings, BookingRequested, _fails)
         booking_id = await pending(world, token)
     saga = await ordered(world, booking_id, "compensate", "it cannot be mended")
     assert (saga["status"], saga["step"]) == ("running", "rejecting")

@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/ops/dead-letters/discard": {"all": True},
     "/v1/ops/replays": {},
     "/v1/ops/users": {"email": "ines@example.com", "name": "Ines", "roles": ["hotelier"]},
+    "/v1/ops/clients": {"name": "Nightly reports", "roles": ["analyst"]},
     "/v1/ops/imports/hotels": {"allotments": [["Resort", "A", 3]]},
     "/v1/ops/imports/bookings": {"bookings": [ROW]},
 }
@@ -52,7 +53,10 @@ async def test_what_changes_something_goes_on_record(memory: Memory, tmp_path: P
     parked = letter()
     memory.letters.letters.append(parked)
     memory.data_dir = tmp_path
-    ids = {"letter_id": parked.letter_id, "saga_id": uuid4(), "replay_id": uuid4(), "name": "hotel_pages"}
+    ids = {"letter_id": parked.letter_id, "saga_id": uuid4(), "replay_id": uuid4()} | {
+        "client_id": uuid4(),
+        "name": "hotel_pages",
+    }
     async with world_of(memory, SETTINGS) as world:
         operator = await world.as_("operator")
         answer = await operator.post(path.format(**ids), json=BODIES.get(path))

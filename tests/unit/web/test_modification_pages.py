@@ -80,6 +80,15 @@ async def test_only_a_confirmed_booking_can_be_changed(guest: httpx.AsyncClient,
     assert not api.told
 
 
+@pytest.mark.parametrize(("roles", "may"), [(["guest", "hotelier"], False), (["operator"], True)])
+async def test_of_others_only_operators_change_and_cancel_a_booking(
+    guest: httpx.AsyncClient, api: FakeApi, roles: list[str], may: bool
+) -> None:
+    api.user_id, api.roles = "2", roles
+    text = await shown(guest, HERE)
+    assert (CHANGE in text) == (f"{HERE}/cancellation" in text) == may
+
+
 async def test_while_it_is_changed_the_page_follows_it(guest: httpx.AsyncClient, api: FakeApi) -> None:
     api.modification = modification("pending")
     text = await shown(guest, HERE)
