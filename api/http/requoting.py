@@ -53,6 +53,8 @@ async def requoted(calendars: CalendarStore, page: Document, booked: BookingDeta
     Raises InvalidCommand for what the hotel does not sell, or to such a party; NotAvailable.
     """
     plan, room = _sold_as(page, wanted)
+    if (wanted.room_type_id, wanted.party) != (booked.room_type_id, _party_of(booked)):
+        _require_beds(room, wanted.party)
     left = await _by_night(calendars, "rooms", wanted.room_type_id, wanted.stay)
     base = await _by_night(calendars, "price", wanted.rate_plan_id, wanted.stay)
     _require_rooms(booked, wanted, left)
@@ -90,7 +92,11 @@ def _sold_as(page: Document, wanted: Wanted) -> tuple[Document, Document]:
             f"this hotel sells no room type {wanted.room_type_id} by rate plan {wanted.rate_plan_id}",
             errors=((field, "must be one of this hotel's that go together"),),
         )
-    party = wanted.party
+    return plan, room
+
+
+def _require_beds(room: Document, party: Party) -> None:
+    """Those who have booked already may be lodged as the hotel has agreed to: with more rooms than adults, for one."""
     if not fits(
         adults=party.adults,
         children=party.children,
@@ -102,7 +108,6 @@ def _sold_as(page: Document, wanted: Wanted) -> tuple[Document, Document]:
             f"{party.rooms} rooms have no place for {party.adults} adults and {party.children} children",
             errors=(("rooms", "must have beds for everybody, and an adult each"),),
         )
-    return plan, room
 
 
 def _require_rooms(booked: BookingDetails, wanted: Wanted, left: ByNight) -> None:
@@ -130,6 +135,9 @@ def _nightly(page: Document, plan: Document, booked: BookingDetails, wanted: Wan
 
 
 def _same_deal(booked: BookingDetails, wanted: Wanted) -> bool:
-    party = Party(booked.adults, booked.children, booked.rooms)
-    before = (booked.room_type_id, booked.rate_plan_id, party)
+    before = (booked.room_type_id, booked.rate_plan_id, _party_of(booked))
     return before == (wanted.room_type_id, wanted.rate_plan_id, wanted.party)
+
+
+def _party_of(booked: BookingDetails) -> Party:
+    return Party(booked.adults, booked.children, booked.rooms)

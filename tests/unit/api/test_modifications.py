@@ -109,6 +109,12 @@ async def test_what_the_guest_has_is_there_for_them(
     assert str(CHECK_IN) in problem["detail"]
 
 
+async def test_more_rooms_than_adults_can_be_kept(guest: httpx.AsyncClient, hotel: dict[str, str]) -> None:
+    made = ok(await book(guest, await offer_token(guest, hotel["hotel_id"], adults=1), rooms=2), 201)
+    assert amounts(ok(await quote(guest, made, check_out=3))) == ("200.00", "200.00", "0.00")
+    refused(await quote(guest, made, adults=0), 400, "invalid-request", "rooms")
+
+
 async def test_who_comes_second_keeps_what_they_have(
     world: World, guest: httpx.AsyncClient, hotel: dict[str, str], booking: dict[str, Any]
 ) -> None:
