@@ -48,7 +48,10 @@ class Hold:
 
 @dataclass(slots=True)
 class RoomType:
-    """One stream: allotments with the version that set them, rooms taken per night, and live holds by id."""
+    """One stream: allotments with the version that set them, rooms taken per night, and live holds by id.
+
+    ``following``: which hold is to take the place of a sold one.
+    """
 
     default: int = 0
     opened: int = 0
@@ -56,6 +59,7 @@ class RoomType:
     allotments: dict[dt.date, tuple[int, int]] = field(default_factory=dict)
     taken: dict[dt.date, int] = field(default_factory=dict)
     holds: dict[UUID, Hold] = field(default_factory=dict)
+    following: dict[UUID, UUID] = field(default_factory=dict)
     reported: set[dt.date] = field(default_factory=set)
 
     def take(self, stay: Stay, rooms: int) -> None:
@@ -63,15 +67,15 @@ class RoomType:
         for night in stay.nights:
             self.taken[night] = self.taken.get(night, 0) + rooms
 
-    def share(self, hold: Hold, old: Hold | None, sign: int) -> None:
+    def share(self, hold: Hold, old: Hold, sign: int) -> None:
         """Count once (-1) the rooms that are those of ``hold`` and of the one that it replaces; or no more so (1)."""
-        if old is not None:
-            for night in {*hold.stay.nights} & {*old.stay.nights}:
-                self.taken[night] += sign * min(hold.rooms, old.rooms)
+        for night in {*hold.stay.nights} & {*old.stay.nights}:
+            self.taken[night] += sign * min(hold.rooms, old.rooms)
 
     def replacement_of(self, hold_id: UUID) -> Hold | None:
         """What is held in place of a sold hold."""
-        return next((hold for hold in self.holds.values() if hold.replaces == hold_id and not hold.sold), None)
+        following = self.holds.get(self.following.get(hold_id, hold_id))
+        return following if following is not None and following.replaces == hold_id and not following.sold else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +147,24 @@ class Inventory:
             self._irregular(recorded, f"hold {event.hold_id} was held twice", before.version)
         historic, at = recorded.metadata.historic, recorded.metadata.at
         expires_at = recorded.recorded_at + (event.expires_at - at) if historic else event.expires_at
-        old = None if event.replaces is None else kind.holds.get(event.replaces)
-        if event.replaces is not None and (old is None or not old.sold or old.booking_id != event.booking_id):
-            self._irregular(recorded, f"hold {event.hold_id} replaces {event.replaces}, which is not the booking's")
-            old = None
-        elif event.replaces is not None and kind.replacement_of(event.replaces) is not None:
-            self._irregular(recorded, f"hold {event.replaces} is to be replaced twice")
-            old = None
-        replaces = None if old is None else event.replaces
-        hold = Hold(event.booking_id, event.stay, event.rooms, expires_at, at, recorded.version, replaces)
-        kind.holds[event.hold_id] = hold
+        hold = Hold(event.booking_id, event.stay, event.rooms, expires_at, at, recorded.version)
         kind.take(event.stay, event.rooms)
-        kind.share(hold, old, -1)
+        if event.replaces is not None:
+            self._replaces(kind, recorded, event.hold_id, hold, event.replaces)
+        kind.holds[event.hold_id] = hold
         self._count(kind, recorded, event.nights)
+
+    def _replaces(self, kind: RoomType, recorded: RecordedEvent, hold_id: UUID, hold: Hold, old_id: UUID) -> None:
+        """Count the rooms of both once, if the one may take the place of the other."""
+        old = kind.holds.get(old_id)
+        if old is None or not old.sold or old.booking_id != hold.booking_id:
+            self._irregular(recorded, f"hold {hold_id} replaces {old_id}, which is not the booking's")
+        elif kind.replacement_of(old_id) is not None:
+            self._irregular(recorded, f"hold {old_id} is to be replaced twice")
+        else:
+            hold.replaces = old_id
+            kind.following[old_id] = hold_id
+            kind.share(hold, old, -1)
 
     def _confirmed(self, kind: RoomType, recorded: RecordedEvent, event: HoldConfirmed) -> None:
         hold = kind.holds.get(event.hold_id)
@@ -181,8 +190,8 @@ class Inventory:
         if following is not None:
             kind.share(following, hold, 1)
             following.replaces = None
-        elif hold.replaces is not None and not hold.sold:
-            kind.share(hold, kind.holds.get(hold.replaces), 1)
+        elif hold.replaces is not None and not hold.sold and (old := kind.holds.get(hold.replaces)) is not None:
+            kind.share(hold, old, 1)
         self._count(kind, recorded, event.nights)
 
     def _irregular(self, recorded: RecordedEvent, detail: str, earlier: int = 0) -> None:
