@@ -13,6 +13,8 @@ from domain.shared.errors import DomainError, Unauthenticated
 
 Role = Literal["guest", "hotelier", "operator", "analyst", "admin"]
 ROLES: tuple[Role, ...] = ("guest", "hotelier", "operator", "analyst", "admin")
+CLIENTS = "client-"
+"""How the addresses of accounts begin that are those of machine clients; they end in PLATFORMS_OWN."""
 PLATFORMS_OWN = "@localhost"
 """How the addresses of accounts end that the platform has made for itself: nobody can register such a one."""
 
@@ -90,7 +92,7 @@ class SigningKey:
 
 def client_address(client_id: UUID) -> str:
     """What stands in place of an e-mail address with the account of a machine client."""
-    return f"client-{client_id}{PLATFORMS_OWN}"
+    return f"{CLIENTS}{client_id}{PLATFORMS_OWN}"
 
 
 def is_client(account: Account) -> bool:
@@ -131,6 +133,10 @@ class Accounts(Protocol):
 
     async def remarks(self, remark_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """The words of those of these remarks that are kept."""
+        ...
+
+    async def clients(self) -> Sequence[Account]:
+        """The accounts of machines, also of those that are let in no more; newest first."""
         ...
 
     async def colleagues(self, account_id: UUID, roles: frozenset[Role]) -> int:

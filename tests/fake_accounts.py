@@ -8,7 +8,17 @@ from dataclasses import replace
 from typing import Literal
 from uuid import UUID
 
-from commands.accounts import PLATFORMS_OWN, Account, AccountGone, EmailTaken, Person, Remark, Role, SigningKey
+from commands.accounts import (
+    PLATFORMS_OWN,
+    Account,
+    AccountGone,
+    EmailTaken,
+    Person,
+    Remark,
+    Role,
+    SigningKey,
+    is_client,
+)
 from commands.forgetting import Forgotten
 
 
@@ -71,6 +81,11 @@ class MemoryAccounts:
     async def remarks(self, remark_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """See Accounts."""
         return {each: self.kept_remarks[each].words for each in remark_ids if each in self.kept_remarks}
+
+    async def clients(self) -> Sequence[Account]:
+        """See Accounts."""
+        found = [each for each in self._accounts.values() if is_client(each)]
+        return sorted(found, key=lambda each: each.created_at, reverse=True)
 
     async def colleagues(self, account_id: UUID, roles: frozenset[Role]) -> int:
         """See Accounts."""

@@ -10,8 +10,10 @@ import httpx
 import typer
 
 from api.cli.host import Host
-from api.cli.output import call, out, print_json, with_client
+from api.cli.output import call, out, print_json, show, with_client
 from api.cli.users import RoleName
+
+_COLUMNS = ("client_id", "name", "roles", "created_at", "revoked")
 
 
 def add_to(app: typer.Typer, host: Host) -> None:
@@ -31,6 +33,11 @@ def add_to(app: typer.Typer, host: Host) -> None:
         body = {"name": name, "roles": role, "why": why}
         with_client(host, lambda client: _create(client, body, as_json=as_json))
 
+    @group.command("list")
+    def list_clients(*, as_json: Annotated[bool, typer.Option("--json", help="JSON for machines.")] = False) -> None:
+        """List them, newest first, also those that are let in no more."""
+        with_client(host, lambda client: _list(client, as_json=as_json))
+
     @group.command("revoke")
     def revoke_client(client_id: UUID, *, why: Annotated[str, typer.Option(help="Goes on record.")] = "") -> None:
         """Let a machine in no more; its tokens end at once."""
@@ -44,6 +51,10 @@ async def _create(client: httpx.AsyncClient, body: Mapping[str, object], *, as_j
         return
     out.print(f"client {made['client_id']} ({', '.join(made['roles'])})", highlight=False, markup=False)
     out.print(f"secret {made['client_secret']}", highlight=False, markup=False)
+
+
+async def _list(client: httpx.AsyncClient, *, as_json: bool) -> None:
+    show((await call(client, "GET", "/v1/ops/clients"))["items"], _COLUMNS, as_json=as_json)
 
 
 async def _revoke(client: httpx.AsyncClient, client_id: UUID, why: str) -> None:

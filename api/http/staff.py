@@ -7,7 +7,7 @@ import secrets
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Response, Router, post
+from litestar import Response, Router, get, post
 from litestar.params import FromPath, JSONBody
 from pydantic import Field
 
@@ -16,7 +16,7 @@ from api.http.on_record import Order, on_record
 from api.http.requests import ApiRequest
 from api.http.schemas import Email, Line, Password, Registration
 from api.http.security import BEARER, STAFF, access
-from api.http.views import View, spec
+from api.http.views import View, spec, utc
 from commands.accounts import Account, Role, client_address, is_client
 from domain.shared.errors import NotFound
 
@@ -57,6 +57,23 @@ class ClientCreated(View):
     client_secret: str
     roles: list[Role]
     action_id: UUID
+
+
+class ClientView(View):
+    """One machine client; one that is ``revoked`` gets no tokens."""
+
+    client_id: UUID
+    name: str
+    roles: list[Role]
+    created_at: str
+    revoked: bool
+
+
+class ClientsView(View):
+    """Machine clients."""
+
+    items: list[ClientView]
+    next_cursor: None
 
 
 class ClientRevoked(View):
@@ -120,6 +137,22 @@ async def create_client(request: ApiRequest, data: JSONBody[NewClient]) -> Json:
     return Response(answer, status_code=201, headers={"Cache-Control": "no-store"})
 
 
+@get("/clients", responses={200: spec(ClientsView, description="Machine clients, newest first.")})
+async def list_clients(request: ApiRequest) -> Json:
+    """Machines that were let in, also those that are no more. Nobody is told their secrets."""
+    items = [
+        {
+            "client_id": str(account.account_id),
+            "name": account.name,
+            "roles": sorted(account.roles),
+            "created_at": utc(account.created_at),
+            "revoked": account.disabled,
+        }
+        for account in await request.platform.accounts.clients()
+    ]
+    return Response({"items": items, "next_cursor": None})
+
+
 @post(
     "/clients/{client_id:uuid}/revoke",
     status_code=200,
@@ -156,5 +189,5 @@ staff_router = Router(
     guards=access(*STAFF),
     security=BEARER,
     tags=["Operations"],
-    route_handlers=[create_user, create_client, revoke_client, rotate_keys],
+    route_handlers=[create_user, create_client, list_clients, revoke_client, rotate_keys],
 )

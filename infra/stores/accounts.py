@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from commands.accounts import (
+    CLIENTS,
     PLATFORMS_OWN,
     Account,
     AccountGone,
@@ -119,6 +120,16 @@ class PostgresAccounts(UsersTables):
         """See Accounts."""
         rows = await self._rows("SELECT remark_id, words FROM @remarks WHERE remark_id = ANY($1)", list(remark_ids))
         return {UUID(bytes=row["remark_id"].bytes): row["words"] for row in rows}
+
+    async def clients(self) -> Sequence[Account]:
+        """See Accounts."""
+        rows = await self._rows(
+            "SELECT * FROM @accounts WHERE email = $1::text || account_id::text || $2::text"
+            " ORDER BY created_at DESC, account_id",
+            CLIENTS,
+            PLATFORMS_OWN,
+        )
+        return [found for found in map(_account, rows) if found is not None]
 
     async def colleagues(self, account_id: UUID, roles: frozenset[Role]) -> int:
         """See Accounts."""

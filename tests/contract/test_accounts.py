@@ -13,7 +13,16 @@ import asyncpg
 import pytest
 import structlog
 
-from commands.accounts import Account, Accounts, AccountsUnavailable, EmailTaken, Person, SigningKey
+from commands.accounts import (
+    Account,
+    Accounts,
+    AccountsUnavailable,
+    EmailTaken,
+    Person,
+    SigningKey,
+    client_address,
+    is_client,
+)
 from infra.stores.accounts import PostgresAccounts
 from tests.contract.gate import Gate
 from tests.fake_accounts import MemoryAccounts
@@ -169,6 +178,24 @@ async def test_all_sessions_of_one_account_are_ended_and_nobody_elses(accounts: 
     await accounts.end_sessions(ann)
     assert [await accounts.session_open(one, NOW) for one in of_ann] == [False, False]
     assert await accounts.session_open(of_ben, NOW)
+
+
+async def test_machine_clients_are_listed_newest_first_and_nobody_else_is(accounts: Accounts) -> None:
+    await accounts.register(account())
+    await accounts.register(account(email=f"client-{uuid4()}@localhost"))  # it names another
+    clients = []
+    for hours in range(3):
+        client_id = uuid4()
+        made = account(
+            email=client_address(client_id), account_id=client_id, created_at=NOW + dt.timedelta(hours=hours)
+        )
+        await accounts.register(made)
+        clients.append(made)
+    await accounts.update(replace(clients[1], disabled=True))
+    found = await accounts.clients()
+    assert [each.account_id for each in found] == [each.account_id for each in reversed(clients)]
+    assert [each.disabled for each in found] == [False, True, False]
+    assert all(is_client(each) for each in found)
 
 
 async def test_a_refresh_token_is_replaced_again_and_again(accounts: Accounts) -> None:

@@ -114,6 +114,17 @@ async def test_a_client_that_is_revoked_is_let_in_no_more(
     assert client["client_secret"] not in str(told)
 
 
+async def test_operators_see_who_was_let_in(operator: httpx.AsyncClient, client: dict[str, Any]) -> None:
+    ok(await operator.post(f"/v1/ops/clients/{client['client_id']}/revoke"))
+    other = ok(await operator.post("/v1/ops/clients", json=NEW | {"name": "Channel manager"}), 201)
+    answer = ok(await operator.get("/v1/ops/clients"))
+    assert {each["name"]: (each["client_id"], each["revoked"]) for each in answer["items"]} == {
+        "Nightly reports": (client["client_id"], True),
+        "Channel manager": (other["client_id"], False),
+    }
+    assert "secret" not in str(answer)
+
+
 async def test_only_operators_let_machines_in(world: World) -> None:
     for role in ("guest", "hotelier", "analyst"):
         refused(await (await world.as_(role)).post("/v1/ops/clients", json=NEW), 403, "forbidden")
