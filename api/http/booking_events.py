@@ -27,8 +27,8 @@ _LONGEST_ID = 18
 async def stream_booking(request: ApiRequest, booking_id: FromPath[UUID]) -> Response[None] | ServerSentEvent:
     """Each event as ``id`` (the version), ``event`` (its name) and ``data`` ({booking_id, status, version, at, type}).
 
-    With Last-Event-ID it goes on after that version. The stream ends when the booking is confirmed, rejected or
-    cancelled; asked again then, it answers 204, which tells browsers not to come back.
+    With Last-Event-ID it goes on after that version. The stream ends when the booking has its outcome and is
+    neither being cancelled nor modified; asked again then, it answers 204, which tells browsers not to come back.
     """
     seen = _last_seen(request)
     events = await booking_events(request, booking_id)

@@ -19,7 +19,7 @@ from domain.booking.modification import refunded
 from domain.booking.state import BOOKING, OUTCOMES, BookingState, Modification
 from domain.payment.events import RefundRequested
 from domain.review.decide import review_id_of
-from domain.shared.errors import NotFound
+from domain.shared.errors import Forbidden, NotFound
 from domain.shared.money import Money
 
 HOTEL_PAGES = "hotel_pages"
@@ -35,6 +35,16 @@ async def booking_events(request: ApiRequest, booking_id: UUID) -> Sequence[Reco
     if state.details is None or not await _may_see(request, state.details):
         raise unknown(booking_id)
     return events
+
+
+def acting_for(request: ApiRequest, state: BookingState, what: str) -> UUID | None:
+    """The guest's account; None for staff, who may act for guests. ``what`` is to be done. Raises Forbidden."""
+    account_id = request.principal.account_id
+    if state.details is not None and state.details.account_id == account_id:
+        return account_id
+    if not is_staff(request.principal):
+        raise Forbidden(f"a booking is {what} by its guest or an operator")
+    return None
 
 
 def unknown(booking_id: UUID) -> NotFound:

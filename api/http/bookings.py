@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
 
 from litestar import Response, Router, get, post
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from pydantic import ValidationError
 
 from api.http.booking_models import BookingItem, BookingsView, BookingView, HistoryView
-from api.http.booking_views import as_of, at_rest, booking_events, booking_view
+from api.http.booking_views import acting_for, as_of, at_rest, booking_events, booking_view
 from api.http.history import history_of
 from api.http.idempotency import Once, answered_once, once
 from api.http.moments import AsOf, moment_of, not_yet
@@ -32,7 +31,7 @@ from commands.ports import Answer
 from commands.security import OfferInvalid
 from domain.booking.commands import RequestBooking, RequestCancellation
 from domain.booking.state import BOOKING, OUTCOMES, BookingStatus
-from domain.shared.errors import Forbidden, InvalidCommand
+from domain.shared.errors import InvalidCommand
 from projections.ports import Document, Where
 
 BOOKING_PAGES = "booking_pages"
@@ -129,13 +128,11 @@ async def cancel_booking(
 ) -> Json:
     """Cancel a confirmed booking before its check-in; what goes back is decided by its policy at this moment."""
     state = BOOKING.fold(recorded.event for recorded in await booking_events(request, booking_id))
-    own = state.details is not None and state.details.account_id == request.principal.account_id
-    if not own and not is_staff(request.principal):
-        raise Forbidden("a booking is cancelled by its guest or an operator")
+    asked_by = acting_for(request, state, "cancelled")
     asked = await once(request)
     command = RequestCancellation(
         booking_id=booking_id,
-        asked_by=request.principal.account_id if own else None,
+        asked_by=asked_by,
         expected_version=expected_version(request),
     )
 
@@ -163,22 +160,11 @@ async def _request(request: ApiRequest, data: NewBooking, asked: Once) -> Answer
     # Made of the whole request: a key may be used again for another guest when the first request was refused.
     guest_id = uuid5(asked.command_id, "guest")
     command = RequestBooking(
+        **offer.terms(platform.clock.now()) | {"rooms": rooms},
         booking_id=platform.new_id(),
         guest_id=guest_id,
         account_id=account_id,
         hotel_id=offer.hotel_id,
-        room_type_id=offer.room_type_id,
-        rate_plan_id=offer.rate_plan_id,
-        stay=offer.stay,
-        today=platform.clock.now().astimezone(ZoneInfo(offer.time_zone)).date(),
-        check_in_at=offer.check_in_at,
-        rooms=rooms,
-        adults=offer.adults,
-        children=offer.children,
-        nightly=offer.night_prices,
-        currency=offer.currency,
-        payment_policy=offer.payment_policy,
-        cancellation=offer.tiers,
         payment_provider=data.payment.provider,
         payment_token=data.payment.token,
     )

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from litestar import Response, Router, post
 from litestar.params import FromPath, JSONBody
 from pydantic import ValidationError
 
 from api.http.booking_models import BookingView, PriceView, StayView
-from api.http.booking_views import at_rest, booking_events, booking_view, price_view, stay_view
+from api.http.booking_views import acting_for, at_rest, booking_events, booking_view, price_view, stay_view
 from api.http.idempotency import answered_once, once
 from api.http.outcomes import answer_headers, settled
 from api.http.payments import require_provider
 from api.http.positions import reached
-from api.http.quoting import CALENDARS, Offered, Party
+from api.http.quoting import CALENDARS, Party
 from api.http.requests import ApiRequest
 from api.http.requoting import Requoted, Wanted, requoted
 from api.http.schemas import Modification, ModificationWish, PaymentMeans
 from api.http.search import HOTEL_PAGES, hotel_page
-from api.http.security import BEARER, access, is_staff
+from api.http.security import BEARER, access
 from api.http.sending import etag, preferred_wait, send
 from api.http.views import MoneyView, TierView, View, money_view, spec, utc
 from commands.security import OfferInvalid
@@ -30,11 +29,11 @@ from domain.booking.decide import require_at_rest
 from domain.booking.events import BookingDetails, ModificationRequested
 from domain.booking.modification import decide_request_modification, refunded
 from domain.booking.state import BOOKING, BookingState
-from domain.shared.errors import Forbidden
 from domain.shared.stay import Stay
 
 Json = Response[dict[str, Any]]
-_UNPAID = PaymentMeans(provider="sandbox", token="quote")  # noqa: S106 - it stands for one that is not known yet
+# A quote is decided as the modification will be, which wants to know how a charge is paid; it goes nowhere.
+_UNPAID = PaymentMeans(provider="sandbox", token="quote")  # noqa: S106 - no secret: see above
 
 
 class ModificationQuote(View):
@@ -70,16 +69,16 @@ async def quote_modification(request: ApiRequest, booking_id: FromPath[UUID], da
     platform = request.platform
     headers = await reached(request, HOTEL_PAGES, CALENDARS)
     state = BOOKING.fold(recorded.event for recorded in await booking_events(request, booking_id))
-    asked_by = _who_may(request, state)
+    asked_by = acting_for(request, state, "modified")
     booked = require_at_rest(state, booking_id, {"confirmed"}, "modified")
     page = await hotel_page(request, booked.hotel_id)
     offer = await requoted(platform.calendars, page, booked, _wanted(booked, data))
+    sealed = Requoted(booking_id=booking_id, version=state.version, offer=offer)
     now = platform.clock.now()
-    command = _command(request, Requoted(booking_id=booking_id, version=state.version, offer=offer), _UNPAID, asked_by)
+    command = _command(request, sealed, _UNPAID, asked_by)
     [asked] = [
         each for each in decide_request_modification(state, command, now) if isinstance(each, ModificationRequested)
     ]
-    sealed = Requoted(booking_id=booking_id, version=state.version, offer=offer)
     body = {
         "quote_token": await platform.offers.seal(sealed.model_dump(mode="json")),
         "booking_id": str(booking_id),
@@ -116,7 +115,7 @@ async def modify_booking(request: ApiRequest, booking_id: FromPath[UUID], data: 
     if data.payment is not None:
         require_provider(request, data.payment)
     state = BOOKING.fold(recorded.event for recorded in await booking_events(request, booking_id))
-    asked_by = _who_may(request, state)
+    asked_by = acting_for(request, state, "modified")
     quote = _quoted(await request.platform.offers.open(data.quote_token), booking_id)
     asked = await once(request)
     command = _command(request, quote, data.payment, asked_by)
@@ -125,16 +124,6 @@ async def modify_booking(request: ApiRequest, booking_id: FromPath[UUID], data: 
     events = await settled(request, booking_id, wait, lambda state: at_rest(state) or _waits_for_guest(state))
     view = await booking_view(request, events)
     return Response(view, status_code=202, headers=answer_headers(answer, view, wait))
-
-
-def _who_may(request: ApiRequest, state: BookingState) -> UUID | None:
-    """The guest's account; None for staff, who may change what is not theirs. Raises Forbidden."""
-    account_id = request.principal.account_id
-    if state.details is not None and state.details.account_id == account_id:
-        return account_id
-    if not is_staff(request.principal):
-        raise Forbidden("a booking is modified by its guest or an operator")
-    return None
 
 
 def _wanted(booked: BookingDetails, wish: ModificationWish) -> Wanted:
@@ -155,23 +144,11 @@ def _wanted(booked: BookingDetails, wish: ModificationWish) -> Wanted:
 def _command(
     request: ApiRequest, quote: Requoted, payment: PaymentMeans | None, asked_by: UUID | None
 ) -> RequestModification:
-    offer: Offered = quote.offer
     return RequestModification(
+        **quote.offer.terms(request.platform.clock.now()),
         booking_id=quote.booking_id,
         modification_id=request.platform.new_id(),
         quoted_version=quote.version,
-        room_type_id=offer.room_type_id,
-        rate_plan_id=offer.rate_plan_id,
-        stay=offer.stay,
-        today=request.platform.clock.now().astimezone(ZoneInfo(offer.time_zone)).date(),
-        check_in_at=offer.check_in_at,
-        rooms=offer.rooms,
-        adults=offer.adults,
-        children=offer.children,
-        nightly=offer.night_prices,
-        currency=offer.currency,
-        payment_policy=offer.payment_policy,
-        cancellation=offer.tiers,
         payment_provider=payment.provider if payment else "",
         payment_token=payment.token if payment else "",
         asked_by=asked_by,

@@ -77,6 +77,16 @@ class Offered(BaseModel):
             CancellationTier(hours_before=hours, percent_charged=percent) for hours, percent in self.cancellation
         )
 
+    def terms(self, now: dt.datetime) -> dict[str, Any]:
+        """The fields of a command that asks for what was offered, without those about payment."""
+        names = ("room_type_id", "rate_plan_id", "stay", "check_in_at", "rooms", "adults", "children", "currency")
+        return {name: getattr(self, name) for name in names} | {
+            "today": now.astimezone(ZoneInfo(self.time_zone)).date(),
+            "nightly": self.night_prices,
+            "payment_policy": self.payment_policy,
+            "cancellation": self.tiers,
+        }
+
     @property
     def check_in_at(self) -> dt.datetime:
         """The instant at which the stay begins."""
