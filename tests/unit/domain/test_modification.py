@@ -24,6 +24,7 @@ from domain.booking.events import (
     BookingCancelled,
     BookingConfirmed,
     BookingModified,
+    BookingRequested,
     CancellationRequested,
     ModificationAwaitingPayment,
     ModificationRejected,
@@ -378,7 +379,8 @@ def test_what_is_kept_after_it_is_what_is_due_then(
     asked_for = requesting(nightly=nightly, payment_policy=policy, cancellation=POLICIES["flexible"])
     [booked] = decide_request(BookingState(), asked_for)
     change = modifying(stay(0, nights), after, rooms=rooms, payment_policy=new_policy)
-    history = given(BOOKING, booked, BookingConfirmed(**details_of(booked)))  # type: ignore[arg-type]
+    assert isinstance(booked, BookingRequested)
+    history = given(BOOKING, booked, BookingConfirmed(**details_of(booked)))
     now = CHECK_IN_AT - dt.timedelta(hours=200)
     history = history.and_when(lambda state: decide_request_modification(state, change, now))
     [done] = history.when(lambda state: decide_complete_modification(state, completing)).then_events()

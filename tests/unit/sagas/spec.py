@@ -144,7 +144,8 @@ def given(saga: Saga[S], *history: Event | Deadline) -> History[S]:
     return History(saga, state)
 
 
-def _details(due_now: Money) -> BookingDetails:
+def booking_details(due_now: Money = TOTAL) -> BookingDetails:
+    """What was booked, without what happened to it."""
     return BookingDetails(
         booking_id=BOOKING_ID,
         guest_id=UUID(int=5),
@@ -167,7 +168,7 @@ def _details(due_now: Money) -> BookingDetails:
 
 
 def requested(due_now: Money = TOTAL) -> Event:
-    return BookingRequested(**dict(_details(due_now)), payment_provider="sandbox", payment_token="tok_ok")
+    return BookingRequested(**dict(booking_details(due_now)), payment_provider="sandbox", payment_token="tok_ok")
 
 
 def awaiting_payment() -> Event:
@@ -175,11 +176,11 @@ def awaiting_payment() -> Event:
 
 
 def booking_confirmed() -> Event:
-    return BookingConfirmed(**dict(_details(TOTAL)))
+    return BookingConfirmed(**dict(booking_details(TOTAL)))
 
 
 def booking_rejected(reason: RejectionReason = "sold_out") -> Event:
-    return BookingRejected(**dict(_details(TOTAL)), reason=reason)
+    return BookingRejected(**dict(booking_details(TOTAL)), reason=reason)
 
 
 def cancellation_requested(refund: Money = TOTAL) -> Event:
@@ -189,7 +190,7 @@ def cancellation_requested(refund: Money = TOTAL) -> Event:
 
 
 def booking_cancelled() -> Event:
-    return BookingCancelled(**dict(_details(TOTAL)), charge=NOTHING, refund=TOTAL, reason="")
+    return BookingCancelled(**dict(booking_details(TOTAL)), charge=NOTHING, refund=TOTAL, reason="")
 
 
 def held() -> Event:

@@ -10,7 +10,6 @@ import pytest
 
 from domain.booking.commands import AwaitModificationPayment, CompleteModification, RejectModification
 from domain.booking.events import (
-    BookingDetails,
     BookingModified,
     ModificationAwaitingPayment,
     ModificationRejected,
@@ -68,7 +67,7 @@ def given(*history: Event | Deadline) -> History[ModificationSaga]:
 
 
 def requested(charge: Money = CHARGE, room_type_id: UUID = HOLD["room_type_id"], **changes: Any) -> Event:
-    before = BookingDetails(**details_of(spec.booking_confirmed()))  # type: ignore[arg-type]
+    before = spec.booking_details()
     after = before.model_copy(update={"stay": LONGER, "room_type_id": room_type_id})
     return ModificationRequested(
         **{
@@ -150,14 +149,13 @@ def refunded(payment_id: UUID) -> Event:
 
 
 def modified() -> Event:
-    details = details_of(spec.booking_confirmed())  # type: ignore[arg-type]
-    before = BookingDetails(**details)
-    return BookingModified(**details, modification_id=CHANGE, before=before, charge=CHARGE, refund=NOTHING, paid=())
+    before = spec.booking_details()
+    known = {"modification_id": CHANGE, "before": before, "charge": CHARGE, "refund": NOTHING, "paid": ()}
+    return BookingModified(**details_of(before) | known)
 
 
 def rejected(reason: RejectionReason = "sold_out") -> Event:
-    details = details_of(spec.booking_confirmed())  # type: ignore[arg-type]
-    return ModificationRejected(**details, modification_id=CHANGE, reason=reason)
+    return ModificationRejected(**details_of(spec.booking_details()), modification_id=CHANGE, reason=reason)
 
 
 def nth(purpose: str, attempt: int, command: Command) -> tuple[str, Command]:
